@@ -1,4 +1,4 @@
-/// A growing list of items that are changed in place, of which nobody has a copy: no checks of uniqueness.
+/// A growable list of items that are mutated in place. It is never copied, so no uniqueness checks are needed.
 struct ActivityItems: ~Copyable {
     private var base: UnsafeMutablePointer<WindowActivity.Item>?
     private var capacity = 0
@@ -11,7 +11,7 @@ struct ActivityItems: ~Copyable {
         base?.deallocate()
     }
 
-    /// Valid until the next append.
+    /// A pointer to the item, valid until the next append.
     @inline(__always) subscript(position: Int) -> UnsafeMutablePointer<WindowActivity.Item> {
         guard let base, position >= 0, position < count else {
             preconditionFailure("there is no item \(position)")
@@ -26,7 +26,7 @@ struct ActivityItems: ~Copyable {
         count += 1
     }
 
-    /// Takes out those that are marked as gone; the others keep their order. O(all).
+    /// Removes the items marked as gone; the others keep their order. O(count).
     mutating func removeGone() {
         guard let base else { return }
         var kept = 0

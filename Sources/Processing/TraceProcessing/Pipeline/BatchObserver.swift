@@ -1,12 +1,12 @@
 package import SystemIO
 
-/// Who runs a processor: hears of its progress within a batch, and decides what happens where rows can't be written. Called on
+/// The owner of a processor: it receives progress within a batch and handles rows that cannot be written. Called on
 /// the processor's thread.
 package protocol BatchObserver: AnyObject {
-    /// `Limits.progressEvents` more events of the batch are applied.
+    /// Called after every `Limits.progressEvents` events of a batch.
     func advanced()
 
-    /// Rows could not be written. Returns once they are; blocks as long as that takes.
-    /// - Throws: where the process is to end: the batch stays half applied, and is repeated from the last checkpoint.
+    /// Called when rows could not be written. Blocks until they are written.
+    /// - Throws: If the process is to end. The batch is then half applied, and is repeated from the last checkpoint.
     func writeRows(after error: SystemError) throws
 }

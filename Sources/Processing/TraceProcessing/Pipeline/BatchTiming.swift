@@ -1,7 +1,8 @@
 import TraceMetrics
 import TraceModel
 
-/// How large shares of batches are and how long they take: not part of what the log determines.
+/// Histograms of the sizes and durations of batch shares. They do not follow from the log, so they are not part of
+/// the state.
 struct BatchTiming {
     private var sizes = [UInt64](repeating: 0, count: MetricBounds.batchEvents.count + 1)
     private var sizeSum = 0.0

@@ -1,7 +1,7 @@
 import TraceModel
 
 extension ByteView {
-    /// A literal's bytes.
+    /// A view of a literal's bytes.
     @inline(__always) init(_ literal: StaticString) {
         self.init(start: UnsafeRawPointer(literal.utf8Start), count: literal.utf8CodeUnitCount)
     }

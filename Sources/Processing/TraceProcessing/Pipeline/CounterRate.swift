@@ -1,19 +1,19 @@
 import SystemIO
 import TraceModel
 
-/// How fast one of the agent's cumulative counters grows, measured over a second of event time or more.
+/// Growth per second of one of the agent's cumulative counters, measured over at least one second of event time.
 struct CounterRate: BitwiseCopyable {
     private static let spanNanoseconds: Int64 = 1_000_000_000
 
     private var isStarted = false
     private var since: EpochNanoseconds = 0
     private var base: UInt64 = 0
-    /// The last one measured.
+    /// The most recently measured rate.
     private(set) var perSecond = 0.0
 
     init() {}
 
-    /// Takes a sample that is not below the one before and not earlier; whether it gave a new rate.
+    /// Takes a sample that is neither lower nor earlier than the previous one. Returns whether it gave a new rate.
     @inline(__always) @discardableResult mutating func note(
         _ sample: UInt64,
         at time: EpochNanoseconds

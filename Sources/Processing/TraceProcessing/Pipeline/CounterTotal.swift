@@ -1,4 +1,4 @@
-/// A sum that never goes back: it stays at the greatest number that a counter can show.
+/// A sum that never decreases: it saturates at `valueMax`, the largest value that a counter can show.
 struct CounterTotal: BitwiseCopyable {
     private(set) var value: UInt64
 

@@ -1,30 +1,31 @@
 import SystemIO
 
-/// Where the entries of a table lie, in the order in which they came: each at one place for as long as it is kept, but for
-/// when much of the memory is to be given back. Pieces of memory hold as many entries as there were before them, up to a
-/// bound, so that few entries take little, and a new one among many takes the place of one that has gone.
+/// Storage for the entries of a table, in insertion order. An entry keeps its address for as long as it is kept,
+/// except when much of the memory is given back. Each piece of memory holds as many entries as all pieces before it,
+/// up to a bound, so that a few entries take little memory. A new entry reuses the place of a removed one.
 struct EntryStore<Entry: ~Copyable>: ~Copyable {
     typealias Place = UnsafeMutablePointer<Entry>
 
     private static var pieceCountMax: Int { 64 }
     private static var lineBytes: Int { 64 }
-    /// Large entries begin at a cache line each.
+    /// Bytes from one entry to the next. Large entries begin at a cache line.
     static var stride: Int {
         let size = MemoryLayout<Entry>.stride
         return size < 2 * lineBytes ? size : (size + lineBytes - 1) / lineBytes * lineBytes
     }
-    /// A piece begins with the address of the piece before it; in the first one a place of `places` follows.
+    /// Bytes at the start of a piece: the address of the previous piece. In the first piece, one slot of `places`
+    /// follows.
     private static var headBytes: Int { stride.isMultiple(of: lineBytes) ? lineBytes : 16 }
-    /// How far ahead of what is visited in turn `prefetch` is called.
+    /// How many positions ahead of an iteration `prefetch` is to be called.
     static var ahead: Int { 8 }
 
-    /// Of each entry its place: while there is one only, in the head of the first piece.
+    /// The address of each entry, by position. With a single entry it is in the head of the first piece.
     private var places = UnsafeMutableBufferPointer<Place>(start: nil, count: 0)
     private(set) var count = 0
     private var lastPiece: UnsafeMutableRawPointer?
-    /// Entries for which there is memory.
+    /// The number of entries for which memory is allocated.
     private var placeCount = 0
-    /// A place where no entry is; each such place holds the address of the next one.
+    /// Head of the free list: each vacant place holds the address of the next one.
     private var vacant: UnsafeMutableRawPointer?
 
     init() {}
@@ -35,24 +36,24 @@ struct EntryStore<Entry: ~Copyable>: ~Copyable {
         Self.free(lastPiece)
     }
 
-    /// Valid until the next one comes or goes.
+    /// The addresses of all entries; valid until the next insertion or removal.
     var elements: UnsafeMutableBufferPointer<Place> {
         UnsafeMutableBufferPointer(start: places.baseAddress, count: count)
     }
 
     @inline(__always) subscript(position: Int) -> Place { places[position] }
 
-    /// Sends for where a position's place is noted.
+    /// Prefetches the cell that holds the address of a position's entry.
     @inline(__always) func prefetchPlace(_ position: Int) {
         if let base = places.baseAddress { SystemIO.prefetch(base + position) }
     }
 
-    /// Sends for the begin of an entry; there may be none at that position.
+    /// Prefetches the first bytes of an entry. The position may be out of range.
     @inline(__always) func prefetch(_ position: Int, byteCount: Int = 1) {
         if position < count { SystemIO.prefetch(places[position], byteCount: byteCount) }
     }
 
-    /// Takes out all but those for which it holds, which keep their order. O(all).
+    /// Removes all entries for which `isKept` returns false; the others keep their order. O(count).
     mutating func keep(where isKept: (_ position: Int) -> Bool) {
         var kept = 0
         for position in 0..<count {
@@ -66,11 +67,11 @@ struct EntryStore<Entry: ~Copyable>: ~Copyable {
             }
         }
         count = kept
-        // Others come, as a rule.
+        // Memory is kept, as new entries usually follow.
         if placeCount > 4 * (count + Self.pieceCountMax) { giveBack() }
     }
 
-    /// Returns its position.
+    /// Adds an entry and returns its position.
     mutating func append(_ entry: consuming Entry) -> Int {
         let place = takeVacant()
         place.initialize(to: entry)
@@ -91,7 +92,7 @@ struct EntryStore<Entry: ~Copyable>: ~Copyable {
         places = larger
     }
 
-    /// Memory of one place is not its own.
+    /// A buffer of one place lies in the first piece and has no allocation of its own.
     private static func free(_ places: UnsafeMutableBufferPointer<Place>) {
         if places.count > 1 { places.deallocate() }
     }

@@ -4,14 +4,13 @@ import TraceModel
 import TraceTime
 import TraceWire
 
-/// A batch's events decoded side by side, and their order: by time and process, as files have it. Memory is
-/// kept from batch to batch.
+/// A batch's decoded events, and their order in the output: by time and process. Memory is kept from batch to batch.
 struct EventBuffer<Event: ProcessEvent>: ~Copyable {
-    /// Where an event stands in the order.
+    /// The sort key of an event.
     struct Rank: BitwiseCopyable {
         let time: EpochNanoseconds
         let pid: UInt32
-        /// Place in the batch; its complement where the event's timestamp was no valid one.
+        /// The position in the batch, or its complement if the event's timestamp was invalid.
         private let mark: Int32
 
         @inline(__always) fileprivate init(_ time: ParsedTimestamp, pid: UInt32, position: Int32) {
@@ -40,9 +39,9 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
 
     var count: Int { ranks.count }
 
-    /// Decodes all events of the resource in a share and finds their order; whether names of processes stand beside
-    /// them. Events of one process at one time
-    /// keep the order in which they were sent. O(n), O(n log n) where they were sent in another order.
+    /// Decodes all events of the resource in a share and sorts them. Returns whether the share also has names of
+    /// processes. Events of one process with equal times keep the order in which they were sent. O(n) if they were
+    /// sent in order, else O(n log n).
     @inline(__always) mutating func decode(
         _ share: UnsafeRawBufferPointer,
         arrival: EpochNanoseconds,

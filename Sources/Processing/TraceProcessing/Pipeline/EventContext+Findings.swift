@@ -6,23 +6,23 @@ import TraceModel
 import TraceWire
 
 extension EventContext {
-    /// What a rule found, as text and numbers.
+    /// A rule's finding, as text and numbers.
     struct Finding {
         let rule: RuleID
         var value = Double.nan
         var baseline = Double.nan
         var score = Double.nan
-        /// 0 to 1.
+        /// The severity, from 0 to 1.
         var severity: Double
 
-        /// Whether it is more severe than another one of its rule, or as severe and its value is greater.
+        /// Orders findings of one rule by severity, then by value.
         func isWorse(than other: Finding) -> Bool {
             severity != other.severity ? severity > other.severity : value > other.value
         }
 
-        /// Of a value above its limit.
+        /// Returns a finding for a value above its limit.
         static func above(_ rule: RuleID, _ value: Double, _ limit: Double) -> Finding {
-            // A limit of 0 is met by anything.
+            // Any value meets a limit of 0.
             let ratio = limit > 0 ? value / limit : 1
             return Finding(
                 rule: rule,
@@ -40,19 +40,20 @@ extension EventContext {
 
     @inline(__always) func cooldown(_ rule: RuleID) -> Int64 { rules.pointee.cooldown(of: rule) }
 
-    /// How severe it is to be so many times at a threshold: 0.5 at it, 1 from ten times on.
+    /// Returns the severity for a multiple of a threshold: 0.5 at the threshold, 1 from ten times the threshold on.
     static func severity(ratio: Double) -> Double {
         guard ratio > 0 else { return 0 }
         return min(1, max(0, 0.5 + 0.5 * log10(ratio)))
     }
 
-    /// One decimal is enough for people to read.
+    /// Formats a value with one decimal, for messages.
     static func rounded(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
 
-    /// Records a finding of ours: counted, in the trace, in the anomalies file. What the cool-down before it suppressed
-    /// is recorded first; a finding that is suppressed itself waits for the end of its cool-down. `key` is what the rule
-    /// tells apart within the process, as its cool-downs do; `name` is the process's, empty where it has none. Findings
-    /// that are recorded are rare, so that a text may be made for each.
+    /// Records a finding of this server's rules: it is counted, and written to the trace and the anomalies file.
+    /// Findings that the previous cool-down suppressed are recorded first. A finding that is suppressed itself waits
+    /// for the end of its cool-down. `key` distinguishes subjects of the rule within the process, as its cool-downs
+    /// do. `name` is the process's, empty if it has none. Recorded findings are rare, so allocating a text for each
+    /// is acceptable.
     @inline(never) func raise(
         _ finding: Finding,
         _ verdict: FindingVerdict,
@@ -87,14 +88,14 @@ extension EventContext {
 
     // MARK: Suppressed findings
 
-    /// Raises what was suppressed by cool-downs that are over at the context's time; false where there is none.
+    /// Raises the suppressed findings whose cool-down is over at the context's time. Returns false if there are none.
     func raiseEnded(process name: ByteView) -> Bool {
         let ended = suppressed.pointee.takeEnded(at: time)
         for group in ended { record(group, process: name) }
         return !ended.isEmpty
     }
 
-    /// Raises all that is suppressed, as the process ends and its cool-downs with it; false where there is none.
+    /// Raises all suppressed findings, as the process and its cool-downs end. Returns false if there are none.
     @discardableResult func raiseSuppressed(process name: ByteView) -> Bool {
         let groups = suppressed.pointee.takeAll()
         for group in groups { record(group, process: name) }
@@ -102,7 +103,7 @@ extension EventContext {
     }
 
     private func record(_ group: SuppressedFindings.Group, process name: ByteView) {
-        // The rules may have been changed since.
+        // The rules may have changed since the finding was suppressed.
         guard isEnabled(group.worst.rule) else { return }
         group.summary.withUnsafeBytes { message in
             withName(name) { record(group.worst, process: $0, message: ByteView(message)) }
@@ -111,8 +112,9 @@ extension EventContext {
 
     // MARK: Records
 
-    /// Each of the agent's findings as one of ours. An event's first two are always; each further one needs so much text of
-    /// all up to it that what is written keeps to what was sent. Others stand in the event's own row only, and are counted.
+    /// Records each of the agent's findings as one of this server's. The first two of an event are always recorded.
+    /// Each further one requires a minimum of text in all findings up to it, so that the output stays in proportion
+    /// to the input. The others appear only in the event's own row, and are counted.
     func recordFindings(_ anomalies: AgentAnomalies, process name: ByteView) {
         withName(name) { name in
             var textBytes = Limits.eventFindingsMin * Limits.findingTextBytesMin
@@ -123,7 +125,7 @@ extension EventContext {
                     continue
                 }
                 textBytes -= Limits.findingTextBytesMin
-                // By contract 0 to 1; the score has it as sent.
+                // The contract says 0 to 1. `score` keeps the value as sent.
                 let severity = anomaly.severity.isNaN ? 0 : min(max(anomaly.severity, 0), 1)
                 record(
                     Finding(rule: .agent, score: anomaly.severity, severity: severity),
@@ -134,7 +136,7 @@ extension EventContext {
         }
     }
 
-    /// The process may have got its name long ago.
+    /// Calls `body` with the process's name. It is repaired first, as it may date from an earlier batch.
     private func withName(_ name: ByteView, _ body: (ByteView) -> Void) {
         guard name.isEmpty else {
             return body(RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax))

@@ -12,7 +12,8 @@ extension EventContext {
         json.endRow(text, ts: stamp, pid: pid)
     }
 
-    /// A counter track's values, one JSON row: `arguments` appends finite numbers only, at least one.
+    /// Writes a counter track's values as one JSON row. `arguments` must append at least one number, and finite ones
+    /// only.
     @inline(__always) func counter(_ name: StaticString, _ arguments: (inout RowWriter) -> Void) {
         var text = beginEvent()
         text.append("\"ph\":\"C\",\"name\":\"")
@@ -22,7 +23,7 @@ extension EventContext {
         endEvent(text)
     }
 
-    /// The agent's findings as an argument of the event that brought them.
+    /// Appends the agent's findings as an argument of the event that brought them.
     func argument(_ anomalies: AgentAnomalies, _ text: inout RowWriter) {
         text.append("\"anomalies\":[")
         for anomaly in anomalies {

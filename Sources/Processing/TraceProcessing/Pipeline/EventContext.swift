@@ -4,29 +4,30 @@ import TraceFiles
 import TraceModel
 import TraceTime
 
-/// Where and when the event being applied happened, and where its rows go. Holds nothing: it lives within a call
-/// of its processor, which does.
+/// The time and place of the event being applied, and the targets of its rows. Owns nothing: it lives within a call
+/// of its processor, which owns what it points to.
 struct EventContext {
     unowned(unsafe) let files: TraceFileManager
     private(set) var totals: UnsafeMutablePointer<SlotTotals>
     let host: HostID
     private(set) var pid: UInt32
     private(set) var tid: UInt32
-    /// When it happened, for state and rules: the time of arrival where the stamp is far ahead of that, so that one stamp
-    /// in the future does not make everything after it look late.
+    /// The time for state and rules: the event's timestamp, or the arrival if the timestamp is far ahead of that.
+    /// Otherwise a single timestamp in the future would make all later events look late.
     private(set) var time: EpochNanoseconds
-    /// Time, process and thread as text, and what else of the event would be copied from call to call for nothing.
+    /// Time, process and thread as text, and what else of the event would be copied from call to call.
     let texts: EventTexts
     let json: RowTarget
     let csv: RowTarget
-    /// What the process did in the open window.
+    /// The process's activity in the open window.
     private(set) var activity: UnsafeMutablePointer<WindowActivity>
     unowned(unsafe) let ruleSet: RuleSet
-    /// What holds for the process.
+    /// The thresholds that apply to the process.
     private(set) var rules: UnsafePointer<Thresholds>
     /// Whether the event gave the process another name.
     private(set) var isRenamed = false
-    /// What the model's looks ahead at the event have found, -1 for nothing: another process's perhaps, or gone.
+    /// The model's prefetch result for the event, -1 for none. It may belong to another process, or refer to a
+    /// removed entry.
     private(set) var found = -1
 
     init(
@@ -64,25 +65,25 @@ struct EventContext {
         texts.setProcess(givenName: givenName, suppressed: suppressed)
     }
 
-    /// When it happened, as it says itself: for rows, and for how long a call took.
+    /// The event's own timestamp: for rows, and for the durations of calls.
     @inline(__always) var stamp: EpochNanoseconds { texts.time }
 
-    /// When its batch came.
+    /// The arrival of the batch.
     @inline(__always) var arrival: EpochNanoseconds { texts.arrival }
 
-    /// What entries of the state are marked with that the event uses.
+    /// The stamp for state entries that the event uses.
     @inline(__always) var used: StateSweep.Stamp { texts.used }
 
-    /// What the fields of its batch mean; for normalisers only.
+    /// The semantics of the batch's fields; for normalisers only.
     @inline(__always) var semantics: Semantics { texts.semantics }
 
-    /// The name that agents have given the process beside its events; empty for none.
+    /// The name that agents have given the process beside its events; empty if there is none.
     @inline(__always) var givenName: EventText { texts.givenName }
 
-    /// What cool-downs suppress of the process.
+    /// The process's findings that cool-downs suppress.
     @inline(__always) var suppressed: UnsafeMutablePointer<SuppressedFindings> { texts.suppressed }
 
-    /// Another event's turn, of the same host.
+    /// Moves the context to another event of the same host.
     @inline(__always) mutating func move(
         to pid: UInt32,
         pidText: NumberText,
@@ -114,28 +115,28 @@ struct EventContext {
         arrival: EpochNanoseconds
     ) -> EpochNanoseconds { stamp <= arrival &+ Limits.stampAheadNanosecondsMax ? stamp : arrival }
 
-    /// Another thread's turn, also for other contexts of the processor: they share `texts`.
+    /// Moves to another thread. This affects the processor's other contexts too, as they share `texts`.
     mutating func move(toThread tid: UInt32) {
         self.tid = tid
         texts.set(tid: NumberText(UInt64(tid)))
     }
 
-    /// Another moment of the same process, and the thread, of a row that had to wait; also for other contexts of the
-    /// processor, as they share `texts`.
+    /// Moves to the time and thread of a row that was deferred, in the same process. This affects the processor's
+    /// other contexts too, as they share `texts`.
     mutating func move(to stamp: EpochNanoseconds, thread tid: UInt32) {
         if stamp != texts.time { texts.set(stamp) }
         time = Self.time(of: stamp, arrival: arrival)
         move(toThread: tid)
     }
 
-    /// The process goes by this name from here on: it may be one that other rules hold for.
+    /// Notes the process's new name, and selects the rules that apply to it.
     mutating func rename(_ name: ByteView) {
         isRenamed = true
         rules = ruleSet.thresholds(comm: name, host: files.hostName(host), pid: pid)
     }
 
-    /// Begins a row of the trace: everything up to and including `"args":{`. The caller appends the arguments,
-    /// then `endEvent`, `endInstant`. `countsName`: what of the name has to be replaced is counted, as it is
+    /// Begins a trace row: everything up to and including `"args":{`. The caller appends the arguments, then calls
+    /// `endEvent` or `endInstant`. With `countsName`, replacements in the name are counted here, because the name is
     /// written nowhere else.
     @inline(__always) func beginEvent(
         _ phase: EventPhase,
@@ -159,7 +160,7 @@ struct EventContext {
         return text
     }
 
-    /// Begins a row of the trace: time and process.
+    /// Begins a trace row with time and process.
     @inline(__always) func beginEvent() -> RowWriter {
         var text = json.beginRow()
         text.append("{\"ts\":")
@@ -170,8 +171,8 @@ struct EventContext {
         return text
     }
 
-    /// Ends a slice of the thread whose exit did not come: viewers would leave it open. No event stands for it, so it
-    /// has no category.
+    /// Ends a slice of the thread whose exit is missing, as viewers would leave it open. The row represents no event,
+    /// so it has no category.
     func closeSlice(name: EventText, cookie: Int64) {
         var text = beginEvent()
         text.append("\"tid\":")
@@ -191,7 +192,7 @@ struct EventContext {
         json.endRow(text, ts: stamp, pid: pid)
     }
 
-    /// Begins a row of the table: `Timestamp` (epoch milliseconds) and `PID`.
+    /// Begins a table row: `Timestamp` (epoch milliseconds) and `PID`.
     @inline(__always) func beginRow() -> RowWriter {
         var text = csv.beginRow()
         texts.appendMilliseconds(to: &text)
@@ -206,8 +207,8 @@ struct EventContext {
         }
     }
 
-    /// What a field of an event becomes in the output; one that would take too much is cut and counted. To be called once
-    /// a field, however often it is written.
+    /// Returns an event's field in its output form. A field that is too long is cut and counted. Call it once per
+    /// field, however often the field is written.
     @inline(__always) func text(_ field: ByteView, bytesMax: Int = Limits.nameBytesMax) -> EventText
     {
         let isPlain = RawBuffer.isPlainText(field)
@@ -217,14 +218,14 @@ struct EventContext {
         return EventText(cut(field, bytesMax: bytesMax))
     }
 
-    /// As `text`.
+    /// Cuts a field as `text` does, and counts the cut.
     func cut(_ field: ByteView, bytesMax: Int = Limits.nameBytesMax) -> ByteView {
         let shown = RawBuffer.shown(field, bytesMax: bytesMax)
         if shown.count < field.count { totals.pointee.namesCut += 1 }
         return shown
     }
 
-    /// Counts a field of an event of which something had to be replaced: once, as `cut`.
+    /// Counts a field in which something had to be replaced: once, as `cut` does.
     @inline(__always) func count(replaced: Int) {
         if replaced > 0 { totals.pointee.utf8Replaced += 1 }
     }

@@ -7,7 +7,7 @@ import TraceSummaries
 import TraceTime
 import TraceWire
 
-/// The pipeline that all six processors share, around what a resource's `ProcessModel` does.
+/// The pipeline that all six processors share; a resource's `ProcessModel` supplies what is specific to it.
 final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     let resource: Resource
     let files: TraceFileManager
@@ -17,29 +17,29 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     @exclusivity(unchecked) private var parser: TimestampParser
     private let texts: EventTexts
     private let totals = UnsafeMutablePointer<SlotTotals>.allocate(capacity: Slot.count)
-    /// Processes that changed since they were last collected, by slot.
+    /// The processes that changed since their last collection, by slot.
     @exclusivity(unchecked) private var dirty = [[ProcessTable<Model>.Entry]](
         repeating: [],
         count: Slot.count
     )
-    /// Of the series of slots as a whole.
+    /// The series that describe slots as a whole, as last reported.
     private var slotsTold = [SeriesSet](repeating: SeriesSet(), count: Slot.count)
-    /// Processes that ticks visit, by slot.
+    /// The processes that ticks visit, by slot.
     @exclusivity(unchecked) private var ticking = [[ProcessTable<Model>.Entry]](
         repeating: [],
         count: Slot.count
     )
-    /// What the state may take.
+    /// The bounds of the state, in bytes.
     private let budget: StateBudget
-    /// What the state of all slots takes.
+    /// The bytes that the state of all slots takes.
     @exclusivity(unchecked) private(set) var stateBytes = 0
     var rules = RuleSet() {
         didSet { for entry in table.entries { entry.pointee.rules = thresholds(of: entry) } }
     }
-    /// What processes that had to make room did in the open window, by slot.
+    /// What evicted processes did in the open window, by slot.
     private var evicted: [UInt8: WindowSummary] = [:]
     private var timing = BatchTiming()
-    /// Owns this processor, as a rule.
+    /// Weak, as the observer usually owns this processor.
     weak var observer: (any BatchObserver)?
     private(set) var processesGone = 0
 
@@ -61,7 +61,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     // MARK: Batches
 
-    // Called through a protocol, which the compiler makes one body for all models of.
+    // It is called through a protocol, so without these the compiler would emit one generic body for all models.
     @_specialize(where Model == FunctionModel) @_specialize(where Model == CPUModel)
     @_specialize(where Model == MemoryModel) @_specialize(where Model == NetworkModel)
     @_specialize(where Model == IOModel) @_specialize(where Model == GPUModel) func processTraces(
@@ -79,7 +79,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         return count
     }
 
-    /// Applies the decoded events in their order.
+    /// Applies the decoded events in order.
     @inline(__always) private func applyAll(of traces: TraceBatchView) throws {
         guard buffer.count > 0 else { return }
         let first = buffer[0]
@@ -103,7 +103,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         }
     }
 
-    /// Where that fails, nothing more is applied before it has worked: rows in memory stay bounded.
+    /// Writes buffered rows. If that fails, no further event is applied until it succeeds, so that rows in memory
+    /// stay bounded.
     @inline(never) private func writeRows() throws {
         do throws(SystemError) { try files.flush(.full) } catch {
             guard let observer else { throw error }
@@ -137,7 +138,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             given: entry.pointee.given
         )
         entry.pointee.lastHeard = traces.arrival
-        // The process's clock can't show more than ours did.
+        // The clock of the process must not exceed the arrival.
         let clock = min(context.time, traces.arrival)
         if clock >= entry.pointee.lastTime {
             entry.pointee.lastTime = clock
@@ -146,14 +147,14 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         if !entry.pointee.isDirty { beginChanges(entry) }
         if entry.pointee.model.needsTicks, !entry.pointee.isTicking { beginTicking(entry) }
         if context.totals.pointee.hasSuppressed { awaitCooldowns(entry) }
-        // By the process's own events, so that it does not depend on what others the worker has.
+        // Depends on the process's own events, so that it is independent of what else the worker has.
         let events = entry.pointee.activity.pointee.events
         if events < Limits.chargedEvents || events % Limits.chargedEvents == 0 {
             charge(entry, at: traces.arrival)
         }
     }
 
-    /// Findings of the process may have been suppressed: ticks visit it until they are raised.
+    /// Makes ticks visit the process until its suppressed findings are raised.
     @inline(never) private func awaitCooldowns(_ entry: ProcessTable<Model>.Entry) {
         totals[Int(entry.pointee.slot)].hasSuppressed = false
         if entry.pointee.needsTicks, !entry.pointee.isTicking { beginTicking(entry) }
@@ -184,7 +185,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         )
     }
 
-    /// Makes the context of one event that of another one of the same batch.
+    /// Changes the context of one event into that of another event of the same batch.
     @inline(__always) private func move(
         _ context: inout EventContext,
         to entry: ProcessTable<Model>.Entry,
@@ -214,7 +215,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         entry.pointee.isShown = false
     }
 
-    /// The process goes by another name: what it showed as a whole under the old one is gone.
+    /// Applies a new name of the process: the series shown under the old one end.
     private func takeName(_ entry: ProcessTable<Model>.Entry, _ context: EventContext) {
         entry.pointee.rules = context.rules
         guard entry.pointee.isShown else { return }
@@ -254,8 +255,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     // MARK: Bounds
 
-    /// Charges the process's slot with what the process takes now. Where that is too much, entries give way, but never the
-    /// process itself. The last thing that is done of an event.
+    /// Charges the process's slot with the process's current size. If that exceeds a bound, entries are evicted, but
+    /// never the process itself. This has to be the last step of an event.
     @inline(__always) private func charge(
         _ entry: ProcessTable<Model>.Entry,
         at arrival: EpochNanoseconds
@@ -272,7 +273,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         }
     }
 
-    /// Makes room: in the slot where it takes too much, and then, where all slots together do, in the largest ones.
+    /// Evicts entries of the slot if it exceeds its bound, then of the largest slots if their sum exceeds its bound.
     @inline(never) private func relieve(
         _ slot: UInt8,
         sparing entry: ProcessTable<Model>.Entry,
@@ -297,9 +298,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         }
     }
 
-    /// Gives up what was used least recently, so many bytes of it: of the process that takes more than half of the slot
-    /// where there is one, so that it costs no other one anything, else of all. What is used at the moment may keep much of
-    /// it from going; then all goes that can.
+    /// Evicts the least recently used entries until `bytes` are freed: entries of the process that takes more than
+    /// half of the slot if there is one, so that no other process is affected, else of all processes. If that frees
+    /// less than a quarter of it, as entries are in use, everything that can be evicted is.
     private func sweep(
         _ slot: UInt8,
         freeing bytes: Int,
@@ -318,7 +319,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         sparing current: ProcessTable<Model>.Entry,
         at arrival: EpochNanoseconds
     ) {
-        // Its events' rows are being written.
+        // Saved because rows of the current event are being written.
         let saved = texts.saved
         defer { texts.saved = saved }
         let all = table.entries(of: slot)
@@ -354,7 +355,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         totals[Int(slot)].isDirty = true
     }
 
-    /// Sends for what sweeps and summaries look at of a process that is visited soon; there may be none at that place.
+    /// Prefetches what sweeps and summaries read of a process that is visited soon. The position may be out of range.
     @inline(__always) private static func prefetchEntry(
         of entries: some RandomAccessCollection<ProcessTable<Model>.Entry>,
         _ place: Int,
@@ -397,8 +398,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         return summary
     }
 
-    /// Takes the processes of a slot that are marked as gone out of the table, and their series out of what is shown; how
-    /// many they were. O(processes of the slot).
+    /// Removes the processes of a slot that are marked as gone, and their series. Returns their number. O(processes
+    /// of the slot).
     private func forgetGone(of slot: UInt8) -> UInt64 {
         let gone = table.entries(of: slot).filter { $0.pointee.isGone }
         guard !gone.isEmpty else { return 0 }
@@ -420,7 +421,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         return UInt64(gone.count)
     }
 
-    /// Gives up the processes of hosts that had to make room for others. O(processes).
+    /// Evicts the processes of evicted hosts. O(processes).
     @inline(never) private func forgetHosts() {
         files.acknowledgeEvictions()
         var hosts: Set<UInt32> = []
@@ -460,8 +461,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     // MARK: Names
 
-    /// Takes in what agents call processes and their threads. A process that is not known yet is remembered for its
-    /// name; one that is shown already goes by the new name from here on.
+    /// Applies the names that agents give processes and threads. An unknown process is created to hold its name; one
+    /// that is shown already continues under the new name.
     @inline(never) private func takeNames(of traces: TraceBatchView) {
         var names = NameFields(in: traces.bytes)
         while let (_, name) = names.next() {
@@ -521,8 +522,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         try files.flush(.tick)
     }
 
-    /// Processes of which nothing has come for long go, after what is suppressed of them is raised. One with calls open
-    /// stays, for their ends; only its series go. When is in the slots' state, so that a replay forgets at the same ticks.
+    /// Evicts processes that have been quiet for long, after their suppressed findings are raised. A process with
+    /// open calls is kept for their exits; only its series end. The time of the next check is part of the slots'
+    /// state, so that a replay evicts at the same ticks.
     private func forgetQuiet(arrival: EpochNanoseconds) {
         let interval = Limits.quietCheckSeconds * 1_000_000_000
         let limit = arrival &- Limits.processQuietSeconds * 1_000_000_000
@@ -554,8 +556,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         ticking[Int(entry.pointee.slot)].append(entry)
     }
 
-    /// What the process's clock would show now: its events' times go on from the newest one, so that what
-    /// is replayed, or old, doesn't look as if it had stood still.
+    /// Advances the process's clock. It continues from the newest event's time by the time passed since that event's
+    /// arrival, so that replayed or old data does not look like a process that has stood still.
     private func tick(
         _ entry: ProcessTable<Model>.Entry,
         arrival: EpochNanoseconds,
@@ -589,10 +591,10 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         return try files.closeWindow(stem: stem, nextWindow: nextWindow)
     }
 
-    /// Rows that wait for what else comes of the process have to be written now.
+    /// Writes deferred rows, which otherwise wait for further events of the process.
     private func writeWaiting(_ entry: ProcessTable<Model>.Entry) {
         guard entry.pointee.model.hasRowsWaiting else { return }
-        // A batch may be under way.
+        // Saved because a batch may be in progress.
         let saved = texts.saved
         defer { texts.saved = saved }
         let context = context(
@@ -724,7 +726,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let length = Int(try reader.integer(UInt16.self))
             let name = ByteView(try reader.bytes(length))
             let isThisMachine = try reader.integer(UInt8.self) == 1
-            // What came of it stands in the log: it is not heard of now.
+            // A host restored from a checkpoint has not sent anything now, so this is no use of it.
             let host = files.registerHost(name, isThisMachine: isThisMachine, countsAsUse: false)
             let pid = try reader.integer(UInt32.self)
             let time = try reader.integer(Int64.self)

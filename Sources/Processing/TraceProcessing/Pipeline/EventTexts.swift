@@ -3,18 +3,19 @@ import TraceFiles
 import TraceModel
 import TraceTime
 
-/// What stands in all rows of an event, made once: its time, as people read it, and as nanoseconds since the epoch, of
-/// which microseconds and milliseconds are the beginning; its process and its thread. Beside them stands what is the same
-/// for a batch or a process.
+/// Texts that appear in all rows of an event, made once: the readable time, the nanoseconds since the epoch
+/// (microseconds and milliseconds are prefixes of them), the process and the thread. It also holds values that are
+/// constant for a batch or a process.
 struct EventTexts {
+    /// The shared storage.
     struct Content {
-        /// `ReadableClock.byteCount` bytes count.
+        /// Only `ReadableClock.byteCount` bytes are used.
         fileprivate var readable = InlineArray<24, UInt8>(repeating: 0)
         fileprivate var digits = InlineArray<24, UInt8>(repeating: 0)
-        /// Of these how many count; 0 where the number is to be written as it is.
+        /// The number of valid `digits`; 0 if the number has to be formatted each time.
         var digitCount = 0
         var time = EpochNanoseconds.min
-        /// The second that the digits begin with, and how many digits it has.
+        /// The second that `digits` begin with, and its number of digits.
         var second: UInt64 = 0
         var secondDigits = 0
         var pid = NumberText(UInt64(0))
@@ -32,7 +33,7 @@ struct EventTexts {
 
     private let content: UnsafeMutablePointer<Content>
 
-    /// Owned by the caller.
+    /// Allocates the texts, which the caller owns.
     static func allocate(zone: TimeZoneRules) -> EventTexts {
         let clock = UnsafeMutablePointer<ReadableClock>.allocate(capacity: 1)
         clock.initialize(to: ReadableClock(zone: zone))
@@ -49,7 +50,8 @@ struct EventTexts {
         clock.deallocate()
     }
 
-    /// All of it, for who makes another context in the middle of an event, and puts it back afterwards.
+    /// A copy of the content: for code that makes another context in the middle of an event and restores this one
+    /// afterwards.
     var saved: Content {
         get { content.pointee }
         nonmutating set { content.pointee = newValue }
@@ -57,7 +59,7 @@ struct EventTexts {
 
     @inline(__always) var arrival: EpochNanoseconds { content.pointee.arrival }
 
-    /// What entries of the state are marked with that the batch uses.
+    /// The stamp for state entries that the batch uses.
     @inline(__always) var used: StateSweep.Stamp { content.pointee.used }
 
     @inline(__always) var semantics: Semantics { content.pointee.semantics }
@@ -93,13 +95,13 @@ struct EventTexts {
 
     @inline(__always) func appendTID(to text: inout RowWriter) { text.append(content.pointee.tid) }
 
-    /// The time that the texts are of.
+    /// The time that the texts represent.
     @inline(__always) var time: EpochNanoseconds { content.pointee.time }
 
     func set(_ time: EpochNanoseconds) {
         content.pointee.clock.pointee.write(time, to: readableBytes)
         content.pointee.time = time
-        // Before the second second of 1970 there are too few digits.
+        // Times before 1970-01-01T00:00:01Z have too few digits.
         guard time >= 1_000_000_000 else {
             content.pointee.digitCount = 0
             return
@@ -117,15 +119,15 @@ struct EventTexts {
 
     private var readableBytes: UnsafeMutableRawPointer { UnsafeMutableRawPointer(content) }
 
-    /// Behind the readable time's 24 bytes.
+    /// The digits follow the 24 bytes of the readable time.
     @inline(__always) private var digits: UnsafeMutableRawPointer {
         UnsafeMutableRawPointer(content) + 24
     }
 
-    /// `HH:MM:SS.mmm` in the configured zone; 24 bytes can be read there.
+    /// `HH:MM:SS.mmm` in the configured zone. 24 bytes are readable there.
     @inline(__always) var readable: UnsafeRawPointer { UnsafeRawPointer(content) }
 
-    /// As `RawBuffer.appendMicroseconds`.
+    /// Appends the time as `RawBuffer.appendMicroseconds` does.
     @inline(__always) func appendMicroseconds(to text: inout RowWriter) {
         let count = content.pointee.digitCount
         guard count > 0, !hasNanoseconds(count) else {
@@ -134,7 +136,7 @@ struct EventTexts {
         text.append(count - 3, of24: digits)
     }
 
-    /// Milliseconds, rounded down.
+    /// Appends the time in milliseconds, rounded down.
     @inline(__always) func appendMilliseconds(to text: inout RowWriter) {
         let count = content.pointee.digitCount
         if count > 0 { return text.append(count - 6, of24: digits) }
@@ -148,7 +150,7 @@ struct EventTexts {
         text.appendDecimal(content.pointee.time)
     }
 
-    /// Whether one of the last three digits is not 0.
+    /// Returns whether one of the last three digits is not 0.
     @inline(__always) private func hasNanoseconds(_ count: Int) -> Bool {
         let zero = UInt8(ascii: "0")
         let last = digits + (count - 3)

@@ -2,13 +2,13 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// What agents call a process and its threads, beside its events. The last name given stays. Bounded: beyond
-/// `Limits.threadNamesBytesPerProcessMax` further threads get no name.
+/// The names that agents give a process and its threads beside events. The last name wins. Bounded: beyond
+/// `Limits.threadNamesBytesPerProcessMax`, further threads get no name.
 struct GivenNames: ~Copyable {
     private var process = OwnedName(.empty)
     private var threads: [UInt32: [UInt8]] = [:]
     private var threadBytes = 0
-    /// Where viewers put the process; 0 for nowhere in particular.
+    /// Where viewers sort the process; 0 if it is not specified.
     private(set) var sortIndex: Int32 = 0
 
     init() {}
@@ -16,12 +16,12 @@ struct GivenNames: ~Copyable {
     /// The process's name, cut; valid until another one is given.
     var processText: EventText { EventText(process.view, isPlain: process.isPlain) }
 
-    /// What is kept of a name.
+    /// Returns the part of a name that is kept.
     static func kept(_ name: ByteView) -> ByteView {
         RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax)
     }
 
-    /// Whether the name is another one than before.
+    /// Sets the process's name. Returns whether it changed.
     mutating func name(process name: ByteView, sortIndex: Int32) -> Bool {
         if sortIndex != 0 { self.sortIndex = sortIndex }
         let name = Self.kept(name)
@@ -41,14 +41,14 @@ struct GivenNames: ~Copyable {
         threads[tid] = Array(name.buffer)
     }
 
-    /// Of a thread's name with its place in the table.
+    /// Returns the bytes charged for a thread's name and its entry in the table.
     private static func bytes(of count: Int) -> Int {
         StateCost.name(count) + StateCost.index + StateCost.allocation
     }
 
     @inline(__always) var stateBytes: Int { threadBytes &+ process.view.count }
 
-    /// Lends the thread's name; empty where it has none.
+    /// Calls `body` with the thread's name, or with an empty view if it has none.
     borrowing func withName(ofThread tid: UInt32, _ body: (ByteView) -> Void) {
         guard !threads.isEmpty, let name = threads[tid] else { return body(.empty) }
         name.withUnsafeBytes { body(ByteView($0)) }

@@ -1,8 +1,8 @@
-/// What one of an agent's counters has grown by with an event.
+/// The growth of one of an agent's counters by an event.
 struct Growth: BitwiseCopyable {
-    /// For counters, which show what the agent has counted, also before the first event that came.
+    /// For counters: includes what the agent had counted before the first event arrived.
     var counted: UInt64 = 0
-    /// For the open window: without what happened before the first event that came.
+    /// For the open window: excludes what happened before the first event arrived.
     var inWindow: UInt64 = 0
 
     init() {}
@@ -12,11 +12,11 @@ struct Growth: BitwiseCopyable {
         self.inWindow = inWindow
     }
 
-    /// The same for both.
+    /// The same growth for both.
     init(_ amount: UInt64) { self.init(counted: amount, inWindow: amount) }
 }
 
-/// Differences of unsigned counters that have wrapped below zero stand in the upper half of the numbers.
+/// Detection of unsigned differences that have wrapped below zero: they are in the upper half of the range.
 enum WrappedDifference {
     @inline(__always) static func isWrapped(_ value: UInt64) -> Bool { value >= 1 << 63 }
 }

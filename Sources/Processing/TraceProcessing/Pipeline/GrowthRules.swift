@@ -2,9 +2,9 @@ import AnomalyRules
 import SystemIO
 import TraceModel
 
-/// Judges whether an amount of memory grows and grows.
+/// The rule for an amount of memory that keeps growing.
 struct GrowthRules: BitwiseCopyable {
-    /// Which rule it is, with its thresholds.
+    /// The rule and its thresholds.
     struct Names {
         let rule: RuleID
         let percentPerHour: Threshold
@@ -17,8 +17,8 @@ struct GrowthRules: BitwiseCopyable {
 
     init() {}
 
-    /// Moves on to the context's time; `amount` tells what it was until a window's end, `detail` what follows in the message
-    /// of a finding.
+    /// Evaluates the rule at the context's time. `amount` returns the amount up to the end of a sampling window;
+    /// `detail` returns the end of a finding's message.
     @inline(__always) mutating func judge(
         _ names: Names,
         of process: ByteView,

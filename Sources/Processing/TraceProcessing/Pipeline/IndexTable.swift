@@ -1,8 +1,9 @@
 import SystemIO
 
-/// An open-addressing hash table of positions into somebody else's array: 16 bytes a cell, linear
-/// probing, at most half full, no memory while it is empty. Keys stay where they are; the caller compares them.
+/// An open-addressing hash table of positions in an array that the caller owns. 16 bytes a cell, linear probing, at
+/// most half full, no memory while empty. Keys stay in the array; the caller compares them.
 struct IndexTable: ~Copyable {
+    /// A hash and the position stored under it.
     private struct Cell: BitwiseCopyable {
         var hash: UInt64
         /// Position + 1; 0 is an empty cell.
@@ -14,7 +15,7 @@ struct IndexTable: ~Copyable {
     private(set) var count = 0
 
     private static var sizeMin: Int { 8 }
-    /// The only cell of all tables that have none of their own; it stays empty.
+    /// The shared, always empty cell of tables that have no memory of their own.
     nonisolated(unsafe) private static let noCell: UnsafeMutablePointer<Cell> = {
         let cell = UnsafeMutablePointer<Cell>.allocate(capacity: 1)
         cell.initialize(to: Cell(hash: 0, position: 0))
@@ -28,7 +29,7 @@ struct IndexTable: ~Copyable {
 
     deinit { if mask > 0 { cells.deallocate() } }
 
-    /// The position filed under this hash for which `matches` holds.
+    /// Returns the position stored under this hash for which `matches` returns true.
     @inline(__always) func find(_ hash: UInt64, _ matches: (Int) -> Bool) -> Int? {
         var at = Int(truncatingIfNeeded: hash) & mask
         while cells[at].position != 0 {
@@ -40,27 +41,27 @@ struct IndexTable: ~Copyable {
         return nil
     }
 
-    /// The position probably filed under this hash, -1 for none: equal hashes are enough for looking ahead.
+    /// Returns a position stored under this hash, or -1. Keys are not compared, which is enough for prefetching.
     @inline(__always) func probable(_ hash: Int) -> Int {
         find(UInt64(truncatingIfNeeded: hash), { _ in true }) ?? -1
     }
 
-    /// Sends for the cell where the search for a hash begins.
+    /// Prefetches the cell where the search for a hash begins.
     @inline(__always) func prefetchCell(_ hash: UInt64) {
         SystemIO.prefetch(cells + (Int(truncatingIfNeeded: hash) & mask))
     }
 
-    /// Files a position that `find` does not know yet.
+    /// Adds a position that `find` does not return yet.
     mutating func insert(_ hash: UInt64, position: Int) {
         if (count + 1) * 2 > mask + 1 { resize(to: max(Self.sizeMin, 2 * (mask + 1))) }
         file(Cell(hash: hash, position: position + 1))
         count += 1
     }
 
-    /// Takes out a position that is filed under this hash.
+    /// Removes a position stored under this hash.
     mutating func remove(_ hash: UInt64, position: Int) {
         guard var hole = cell(hash, position) else { return }
-        // What stands behind the hole moves into it unless it would come before its own home: no
+        // Later cells move into the hole unless that would put them before their home cell, so there are no
         // tombstones (Knuth, The Art of Computer Programming, 6.4, algorithm R).
         var at = (hole + 1) & mask
         while cells[at].position != 0 {
@@ -75,7 +76,7 @@ struct IndexTable: ~Copyable {
         count -= 1
     }
 
-    /// What was filed under this hash at one position stands at another one now.
+    /// Changes the position stored under this hash.
     mutating func move(_ hash: UInt64, from position: Int, to other: Int) {
         guard let cell = cell(hash, position) else { return }
         cells[cell].position = other + 1
@@ -90,12 +91,12 @@ struct IndexTable: ~Copyable {
         return nil
     }
 
-    /// What was filed at each position stands where `positions` says from here on, `.max` for what is gone. In place, one
-    /// cell after the other: neither keys nor the memory that they would be found in are visited. O(cells).
+    /// Replaces each position by `positions[position]`; `.max` removes it. Works in place, cell by cell, without
+    /// touching keys or the memory that they are in. O(cells).
     mutating func move(to positions: borrowing RawArray<UInt32>) {
         guard count > 0 else { return }
-        // Behind an empty cell begins a run whose homes all lie in it: what is filed anew finds room at its own cell at
-        // the latest.
+        // Behind an empty cell begins a run whose home cells all lie within it, so an entry that is inserted again
+        // finds room at its current cell at the latest.
         var start = 0
         while cells[start].position != 0 { start += 1 }
         count = 0
@@ -108,7 +109,7 @@ struct IndexTable: ~Copyable {
             file(Cell(hash: cell.hash, position: Int(position) + 1))
             count += 1
         }
-        // As many as went will come, as a rule: a table that was half full is not made smaller.
+        // As many entries usually come as went, so a table that was half full is not shrunk.
         var size = mask + 1
         while size > Self.sizeMin, size >= 16 * count { size /= 2 }
         if size <= mask { resize(to: size) }

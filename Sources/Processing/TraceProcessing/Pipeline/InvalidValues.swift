@@ -2,9 +2,9 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// Values of agents that can't be what they claim, by field: left out of sums, and counted.
+/// Counts of impossible field values sent by agents, by field. Such values are left out of sums.
 struct InvalidValues: BitwiseCopyable {
-    /// Fields whose differences may have wrapped below zero. Raw values stand in stored state.
+    /// Fields whose differences may have wrapped below zero. The raw values are part of the stored state.
     enum Field: Int, CaseIterable {
         case totalAllocations, totalFrees, currentMemory, txBytes, rxBytes, readBytes, writeBytes
 

@@ -2,26 +2,26 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// State lies all over the memory: what the next events of a batch need is sent for before their turn comes, one link of
-/// each chain of pointers at a time, instead of being waited for event by event. A link is `distance` events after
-/// the one before it, so that it is there by then.
+/// Prefetches the state of a batch's next events, one pointer hop per stage, so that `apply` does not miss the cache.
+/// Consecutive stages are `distance` events apart, so that a line has arrived before the next stage follows it.
 struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
+    /// The prefetch state of one event.
     private struct Found: BitwiseCopyable {
         var entry: ProcessTable<Model>.Entry?
-        /// What the model has found so far.
+        /// The model's result of the stages so far.
         var state = 0
     }
 
-    /// How many events the first look is ahead of `apply`.
+    /// The number of events that the first stage is ahead of `apply`.
     static var lead: Int { Model.looks > 0 ? (Model.looks + 1) * distance : 0 }
     private static var distance: Int { 4 }
-    /// More than `lead`, a power of two.
+    /// The size of the ring: a power of two above `lead`.
     private static var ringCount: Int { Model.looks > 0 ? 32 : 1 }
 
-    /// Of the events being looked at, by their places.
+    /// Prefetch state, indexed by event position modulo `ringCount`.
     private let ring = UnsafeMutablePointer<Found>.allocate(capacity: Self.ringCount)
     private let host: HostID
-    /// How many processes had gone when the ring was filled: their entries are not there any more.
+    /// The number of processes evicted when the ring was filled; if it changes, pointers in the ring are stale.
     private var processesGone: Int
 
     init(host: HostID, processesGone: Int) {
@@ -36,8 +36,8 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
         ring + (place & (Self.ringCount - 1))
     }
 
-    /// One step for each look: the last one is at the event in `place` + `distance`, the first at the one in `place` +
-    /// `lead`.
+    /// Runs each stage once: the first for the event at `place` + `lead`, the last for the one at `place` +
+    /// `distance`.
     @inline(__always) mutating func step(
         to place: Int,
         in buffer: borrowing EventBuffer<Model.Event>,
@@ -51,7 +51,7 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
         }
         let first = place &+ Self.lead
         if first < buffer.count { begin(first, buffer[first].pid, table) }
-        // One by one, so that each is compiled for itself.
+        // Unrolled, so that the compiler specialises each stage.
         if Model.looks > 0 { look(0, from: first, in: buffer, totals) }
         if Model.looks > 1 { look(1, from: first, in: buffer, totals) }
         if Model.looks > 2 { look(2, from: first, in: buffer, totals) }
@@ -79,7 +79,7 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
         )
     }
 
-    /// What the looks at the event in `place` have found; -1 where there were none.
+    /// Returns the prefetch result for the event at `place`; -1 if there is none.
     @inline(__always) func result(_ place: Int) -> Int {
         guard Model.looks > 0, found(at: place).pointee.entry != nil else { return -1 }
         return found(at: place).pointee.state

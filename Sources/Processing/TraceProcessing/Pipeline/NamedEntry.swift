@@ -1,17 +1,18 @@
 import SystemIO
 import TraceModel
 
-/// What a `NamedTable` keeps under a name: owns the name.
+/// An entry of a `NamedTable`, which owns its name.
 protocol NamedEntry: ~Copyable {
-    /// Copies the name.
+    /// Creates an entry with a copy of the name.
     init(name: ByteView)
 
-    /// Valid as long as the entry lives.
+    /// The name, valid as long as the entry lives.
     var name: ByteView { get }
 
     borrowing func encode(into buffer: inout RawBuffer)
 
-    /// - Throws: `TraceError(.corrupt)` where the bytes are no state.
+    /// Decodes what `encode` has written.
+    /// - Throws: `TraceError(.corrupt)` if the bytes are not valid state.
     init(decoding reader: inout StateReader) throws(TraceError)
 }
 

@@ -1,23 +1,23 @@
 import SystemIO
 import TraceModel
 
-/// Entries by name, in the order in which they came. An entry stays where it is in memory until others are taken out. Who
-/// inserts sees to the bound.
+/// Entries by name, in insertion order. An entry keeps its address until others are removed. The caller of `insert`
+/// enforces the bound.
 struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
     typealias Place = UnsafeMutablePointer<Entry>
 
-    /// So many entries are looked through rather than hashed: most tables have one or two.
+    /// Up to this many entries are searched linearly without hashing; most tables have one or two.
     private static var unindexedMax: Int { 4 }
 
     private var store = EntryStore<Entry>()
-    /// Of all entries; empty before there are more than `unindexedMax`.
+    /// The index of all entries; empty until there are more than `unindexedMax`.
     private var index = IndexTable()
-    /// What the entries take of their slot's budget, without what they hold beyond their names.
+    /// The bytes charged for the entries and their names, without other memory that entries own.
     private(set) var stateBytes = 0
 
     init() {}
 
-    /// What an entry takes of its slot's budget.
+    /// Returns the bytes that an entry is charged with.
     static func bytes(of entry: borrowing Entry) -> Int {
         MemoryLayout<Entry>.stride + MemoryLayout<Place>.stride + StateCost.index
             + StateCost.allocation
@@ -26,13 +26,13 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
 
     var count: Int { store.count }
 
-    /// Valid until the next one comes or goes.
+    /// The addresses of all entries; valid until the next insertion or removal.
     var entries: UnsafeMutableBufferPointer<Place> { store.elements }
 
     // MARK: Prefetching
 
-    /// Sends for a name's cell; returns what `find` and `insert` take: the name's hash, nil where there are too few entries
-    /// to be hashed.
+    /// Prefetches a name's index cell. Returns the name's hash for `find` and `insert`, or nil if there are too few
+    /// entries to be indexed.
     @inline(__always) func prefetchIndex(_ name: ByteView) -> UInt64? {
         guard index.count > 0 else { return nil }
         let hash = NameHash.of(name)
@@ -40,12 +40,12 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
         return hash
     }
 
-    /// Sends for an entry; there may be none at that position any more.
+    /// Prefetches an entry. The position may be out of range by now.
     @inline(__always) func prefetchEntry(_ position: Int) {
         store.prefetch(position, byteCount: MemoryLayout<Entry>.size)
     }
 
-    /// Sends for the name of the entry at a position that may be too great by now.
+    /// Prefetches an entry's name. The position may be out of range by now.
     @inline(__always) func prefetchName(_ position: Int) {
         guard position < count, let start = store[position].pointee.name.start else { return }
         prefetch(start)
@@ -53,12 +53,12 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
 
     // MARK: Entries
 
-    /// Nil where the name is not known.
+    /// Returns the entry with this name, or nil.
     @inline(__always) func find(_ name: ByteView) -> Place? {
         find(name, hash: index.count > 0 ? NameHash.of(name) : nil)
     }
 
-    /// The same by what `prefetchIndex` has returned; nothing may have come since.
+    /// Finds by the result of `prefetchIndex`; no entry may have been added since.
     @inline(__always) func find(_ name: ByteView, hash: UInt64?) -> Place? {
         guard let hash else {
             for place in store.elements where place.pointee.isNamed(name) { return place }
@@ -68,12 +68,12 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
         return found.map { store[$0] }
     }
 
-    /// Adds a name that `find` does not know.
+    /// Adds an entry for a name that `find` does not return.
     mutating func insert(_ name: ByteView, hash: UInt64? = nil) -> Place {
         append(Entry(name: name), hash)
     }
 
-    /// The entry of a name. From the last but one on, all new names share an entry called `other`.
+    /// Returns the entry of a name. Once one place is left, all new names share an entry called `other`.
     @inline(__always) mutating func entry(
         of name: ByteView,
         countMax: Int
@@ -97,8 +97,8 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
         return store[position]
     }
 
-    /// Takes out the entries for which it holds, each of which is asked for once, in their order. Whether there were any.
-    /// O(entries).
+    /// Removes the entries for which `isGone` returns true. It is called once per entry, in order. Returns whether
+    /// there were any. O(entries).
     @discardableResult mutating func remove(where isGone: (Place) -> Bool) -> Bool {
         let known = count
         var positions = RawArray<UInt32>(capacity: known)

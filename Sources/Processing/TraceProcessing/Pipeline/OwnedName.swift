@@ -6,7 +6,7 @@ import TraceModel
 struct OwnedName: ~Copyable {
     private let start: UnsafeMutableRawPointer?
     private let length: Int32
-    /// As `RawBuffer.isPlainText`: found out once for all rows it will stand in.
+    /// The result of `RawBuffer.isPlainText`, computed once for all rows.
     let isPlain: Bool
 
     @inline(__always) private var count: Int { Int(length) }
@@ -26,7 +26,7 @@ struct OwnedName: ~Copyable {
 
     deinit { start?.deallocate() }
 
-    /// Valid as long as this lives.
+    /// The bytes, valid as long as this value lives.
     @inline(__always) var view: ByteView { ByteView(start: start, count: count) }
 
     @inline(__always) borrowing func equals(_ other: ByteView) -> Bool {
@@ -46,7 +46,8 @@ struct OwnedName: ~Copyable {
     }
 }
 
-/// Compares eight bytes at a time, the last of which may be compared twice: names are short, and a call would cost more.
+/// Compares eight bytes at a time; the last eight may overlap. Names are short, so a call of `memcmp` would cost
+/// more.
 @inline(__always) func memoryEquals(
     _ left: UnsafeRawPointer,
     _ right: UnsafeRawPointer,
@@ -61,7 +62,7 @@ struct OwnedName: ~Copyable {
     return isEqual(UInt64.self, left, right, count &- 8)
 }
 
-/// Of up to seven bytes.
+/// Compares up to seven bytes.
 @inline(__always) private func shortEquals(
     _ left: UnsafeRawPointer,
     _ right: UnsafeRawPointer,

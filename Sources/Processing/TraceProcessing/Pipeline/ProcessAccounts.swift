@@ -2,25 +2,25 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// What is counted of a process under one of its names.
+/// The counters of a process under one of its names.
 protocol ProcessAccount: NamedEntry, ~Copyable {
     /// Whether it changed since the last collection.
     var isDirty: Bool { get set }
 
-    /// One group of series.
+    /// Adds one group of series.
     mutating func collect(_ series: inout SeriesWriter)
 }
 
-/// What is counted of one process id, by the names that it had: an account stays when the process takes
-/// another name, so that no counter goes back or away should the name return.
+/// The counters of one process id, by the names that it had. An account stays when the process takes another name, so
+/// that no counter decreases or disappears if the name returns.
 struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
     private var table = NamedTable<Account>()
-    /// The account of the name that the process has now; nil where it has to be looked up.
+    /// The account of the current name; nil if it has to be searched.
     private var current: NamedTable<Account>.Place?
 
     init() {}
 
-    /// The account that an event with this comm belongs to, after `identity` has seen it.
+    /// Returns the account that an event with this comm belongs to. Call it after `identity` has observed the event.
     @inline(__always) mutating func account(
         of sample: ProcessIdentity.Sample,
         comm: ByteView,
@@ -44,7 +44,7 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
 
     @inline(__always) var stateBytes: Int { table.stateBytes }
 
-    /// Leaves the series under one of the names: last of what a model collects.
+    /// Collects the series. Leaves the writer at one of the names, so a model calls this last.
     mutating func collect(_ series: inout SeriesWriter, all: Bool) {
         for account in table.entries where all || account.pointee.isDirty {
             account.pointee.isDirty = false

@@ -3,49 +3,50 @@ import TraceFiles
 import TraceMetrics
 import TraceModel
 
-/// One traced process in the table: who it is, what the model keeps of it, and what has been shown of it.
+/// One traced process in the table: its identity, the model's state, and what has been reported of it.
 struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
-    // What sweeps and searches need of every process stands first, in one cache line.
+    // The fields that sweeps and searches read of every process come first, in one cache line.
     let host: HostID
     let pid: UInt32
     let slot: UInt8
-    /// Whether it is about to be taken out of the table.
+    /// Whether it is about to be removed from the table.
     var isGone = false
     /// Whether it changed since the last collection.
     var isDirty = false
-    /// Whether all of its series have been told, under the name that it has.
+    /// Whether all of its series have been reported under its current name.
     var isShown = false
-    /// Whether its series are gone, as it has been quiet for long; it is kept for what is open in it.
+    /// Whether its series have ended because it has been quiet for long. It is kept for its open calls.
     var isExpired = false
-    /// Whether it is among those that ticks visit.
+    /// Whether ticks visit it.
     var isTicking = false
     /// Its position in the table.
     var position = 0
-    /// Bytes that its slot's budget has been charged with for it.
+    /// The bytes that its slot's budget has been charged with for it.
     var chargedBytes = 0
-    /// The arrival of its last event, whatever its time.
+    /// The arrival of its last event, whatever that event's time.
     var lastHeard: EpochNanoseconds
-    /// Greatest event time seen, and the arrival of that event.
+    /// The greatest event time seen, and the arrival of that event.
     var lastTime: EpochNanoseconds
     var lastArrival: EpochNanoseconds
-    /// Of the open window; beside the entry in its memory, as the model writes it while it is being changed itself.
+    /// Activity in the open window. It lies behind the entry in the same memory, as the model writes to it while the
+    /// entry is being mutated.
     let activity: UnsafeMutablePointer<WindowActivity>
-    /// What cool-downs have suppressed; beside the entry, likewise.
+    /// Findings that cool-downs have suppressed. It lies behind the entry for the same reason.
     let suppressed: UnsafeMutablePointer<SuppressedFindings>
-    /// What holds for the process in the processor's rule set.
+    /// The thresholds that apply to the process, owned by the processor's rule set.
     var rules: UnsafePointer<Thresholds>
     /// The window in whose trace the process is named; `.max` for none.
     var namedWindow = UInt64.max
-    /// `pid` as its rows have it.
+    /// `pid` as text for its rows.
     let pidText: NumberText
     var threads = ThreadNames()
-    /// What agents call it and its threads.
+    /// The names that agents give it and its threads.
     var given = GivenNames()
-    /// Of the series of the process as a whole.
+    /// The series that describe the process as a whole, as last reported.
     var told = SeriesSet()
     var model: Model
 
-    /// Makes one in memory of `memoryBytes`.
+    /// Initialises an entry in memory of `memoryBytes`.
     static func initialize(
         in memory: UnsafeMutableRawPointer,
         host: HostID,
@@ -79,9 +80,9 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         return place
     }
 
-    /// The entry's memory with what lies beside it.
+    /// Size of an entry's memory, including what lies behind it.
     static var memoryBytes: Int { suppressedOffset + MemoryLayout<SuppressedFindings>.size }
-    /// That of a cache line.
+    /// Alignment of an entry's memory: a cache line.
     static var memoryAlignment: Int { 64 }
 
     private static var activityOffset: Int { MemoryLayout<Self>.stride }
@@ -113,37 +114,37 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         self.suppressed = suppressed
     }
 
-    /// What it is called: as its events say, else as agents say beside them; empty where neither does. Valid as long
-    /// as the entry is not changed.
+    /// The name that its events give, else the name that agents give beside events; empty if neither exists. Valid
+    /// until the entry is changed.
     var name: ByteView {
         let own = model.processName()
         return own.isEmpty ? given.processText.view : own
     }
 
-    /// Whether time that passes without events can lead to findings, or to records of suppressed ones.
+    /// Whether time without events can lead to findings or to records of suppressed ones.
     var needsTicks: Bool { model.needsTicks || !suppressed.pointee.isEmpty }
 
-    /// Whether anything but a name has come of it: without, there is nothing to show.
+    /// Whether it had events, not only a name; without events there is nothing to report.
     var hasEvents: Bool { lastTime != .min }
 
-    /// Bytes that the process takes without what its tables hold.
+    /// The bytes that every process takes, without the content of its tables.
     @inline(__always) static var fixedBytes: Int {
         MemoryLayout<Self>.stride + MemoryLayout<WindowActivity>.stride
             + MemoryLayout<SuppressedFindings>.stride
             + StateCost.process
     }
 
-    /// Bytes that go with the process alone: what it takes less what its tables' entries take.
+    /// The bytes freed only by evicting the whole process: `stateBytes` without its tables' entries.
     var ownBytes: Int { stateBytes - model.stateBytes }
 
-    /// Bytes that the process takes of its slot's budget. Depends on what a checkpoint holds alone. O(1).
+    /// The bytes that its slot's budget is charged with. Depends only on what checkpoints contain. O(1).
     @inline(__always) var stateBytes: Int {
         Self.fixedBytes + model.stateBytes + activity.pointee.stateBytes + threads.stateBytes
             + given.stateBytes
             + suppressed.pointee.stateBytes
     }
 
-    /// By numbers: comparing hosts would be a call into their module.
+    /// Compares hosts by index, because `==` would be a call into their module.
     @inline(__always) func isProcess(_ host: HostID, _ pid: UInt32) -> Bool {
         self.pid == pid && self.host.index == host.index
     }

@@ -1,8 +1,8 @@
 import TraceModel
 import TraceWire
 
-/// What the pipeline asks of an event, as `WireEvent` has it. The conformances stand in this module so that the
-/// compiler sees what each call leads to.
+/// What the pipeline requires of an event; `WireEvent` provides it. The conformances are in this module so that the
+/// compiler can devirtualise the calls.
 protocol ProcessEvent {
     static var resource: Resource { get }
 

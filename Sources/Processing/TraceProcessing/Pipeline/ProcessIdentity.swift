@@ -1,21 +1,21 @@
 import SystemIO
 import TraceModel
 
-/// Which traced process the events of a process id come from: its name and the time of its newest event.
+/// The traced process behind a process id: its name and the time of its newest event.
 ///
-/// A process is another one (a restart) where its name changes or, as the caller finds out, one of the
-/// agent's cumulative counters falls with a newer time. Threads have names of their own: the process is
-/// named by its main thread, and by the first thread heard of until that one is heard.
+/// A different process (a restart) is assumed if its name changes, or if the caller finds that one of the agent's
+/// cumulative counters falls at a newer time. Threads have names of their own: a process is named by its main thread,
+/// and until that one is seen by the first thread that is.
 struct ProcessIdentity: ~Copyable {
-    /// What an event says about the process.
+    /// What an event implies about the process.
     struct Sample {
-        /// Older than another event: its counters say nothing.
+        /// It is older than another event, so its counters are ignored.
         var isLate = false
-        /// The state kept so far is another process's.
+        /// The state kept so far belongs to another process.
         var isRestart = false
-        /// The first one of this process id: its counters tell of time before it was seen.
+        /// It is the first event of this process id, so its counters cover time before the process was observed.
         var isFirst = false
-        /// Series go by another name from here on.
+        /// Series have another name from here on.
         var isRenamed = false
     }
 
@@ -25,7 +25,7 @@ struct ProcessIdentity: ~Copyable {
 
     init() {}
 
-    /// Takes an event's comm (empty: none); says in the context where the name changes.
+    /// Applies an event's comm, which may be empty. A change of the name is noted in the context.
     @inline(__always) mutating func observe(
         _ comm: ByteView,
         _ context: inout EventContext,

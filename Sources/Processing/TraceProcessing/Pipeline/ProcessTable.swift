@@ -2,8 +2,8 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// The processes a worker knows, by host and process id. Entries stay where they are in memory until
-/// they are removed. Bounded by slot.
+/// The processes that a worker knows, by host and process id. Entries keep their address until they are removed.
+/// Bounded by slot.
 struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     typealias Entry = UnsafeMutablePointer<ProcessEntry<Model>>
 
@@ -11,7 +11,7 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     private var bySlot = [[Entry]](repeating: [], count: Slot.count)
     private var index = IndexTable()
     private var last: Entry?
-    /// Memory of processes that have gone, for those that come: each piece holds the address of the next one.
+    /// Free list of the memory of removed processes: each piece holds the address of the next one.
     private var spare: UnsafeMutableRawPointer?
     private var spareCount = 0
     private static var spareCountMin: Int { 64 }
@@ -36,7 +36,7 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         NameHash.mix(UInt64(host.index) << 32 | UInt64(pid) ^ 0x9E37_79B9_7F4A_7C15)
     }
 
-    /// Nil where the process is not known.
+    /// Returns the process, or nil if it is not known.
     @inline(__always) mutating func find(host: HostID, pid: UInt32) -> Entry? {
         // Events of one process come in runs.
         if let last, last.pointee.isProcess(host, pid) { return last }
@@ -50,13 +50,14 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         return last
     }
 
-    /// The process that is probably meant, for looking ahead: equal hashes are enough. Its memory is not touched.
+    /// Returns the process that probably has this key, for prefetching: only hashes are compared, and its memory is
+    /// not touched.
     @inline(__always) func probable(host: HostID, pid: UInt32) -> Entry? {
         let position = index.probable(Int(truncatingIfNeeded: hash(host, pid)))
         return position < 0 ? nil : places[position]
     }
 
-    /// Memory for a process, which the caller owns until it inserts that.
+    /// Returns memory for a process. The caller owns it until it calls `insert`.
     mutating func takeMemory() -> UnsafeMutableRawPointer {
         guard let memory = spare else {
             return .allocate(
@@ -69,7 +70,7 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         return memory
     }
 
-    /// Adds a process that `find` does not know, whose memory is the table's from here on.
+    /// Adds a process that `find` does not return; the table now owns its memory.
     mutating func insert(_ place: Entry) {
         index.insert(hash(place.pointee.host, place.pointee.pid), position: places.count)
         place.pointee.position = places.count
@@ -78,13 +79,13 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         last = place
     }
 
-    /// All processes, in no order that means anything; valid until the next one comes or goes.
+    /// All processes in unspecified order; valid until the next insertion or removal.
     var entries: UnsafeMutableBufferPointer<Entry> { places.elements }
 
-    /// A slot's processes, in the order in which they came.
+    /// Returns a slot's processes in insertion order.
     func entries(of slot: UInt8) -> [Entry] { bySlot[Int(slot)] }
 
-    /// Removes processes of a slot, for which `isGone` is set. O(processes of the slot).
+    /// Removes processes of a slot whose `isGone` is set. O(processes of the slot).
     mutating func remove(_ gone: [Entry], of slot: UInt8) {
         bySlot[Int(slot)].removeAll { $0.pointee.isGone }
         for position in gone.indices {
@@ -94,7 +95,7 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         last = nil
     }
 
-    /// Sends for what the removal of the next ones needs: their cells, and the processes that take their places.
+    /// Prefetches what the next removals need: their cells, and the processes that take their positions.
     @inline(__always) private func prefetchRemoval(_ gone: [Entry], _ position: Int) {
         let ahead = 8
         guard position + ahead < gone.count, places.count > ahead else { return }

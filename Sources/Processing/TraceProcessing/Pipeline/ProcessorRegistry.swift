@@ -2,8 +2,9 @@ package import TraceFiles
 package import TraceModel
 package import TraceTime
 
-/// Which processor serves which resource: the one place to register another.
+/// The processor of each resource: the one place to register another.
 package enum ProcessorRegistry {
+    /// Returns the CSV header of a resource's tables.
     package static func csvHeader(of resource: Resource) -> StaticString {
         switch resource {
         case .function: FunctionModel.csvHeader
@@ -15,6 +16,7 @@ package enum ProcessorRegistry {
         }
     }
 
+    /// Creates the processor of a resource.
     package static func makeProcessor(
         of resource: Resource,
         files: TraceFileManager,

@@ -2,7 +2,7 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-// The members of an event's `args`: each ends in a comma, the last one's is taken back by `endEvent`.
+// The members of an event's `args`. Each ends with a comma; `endEvent` removes the last one.
 extension RowWriter {
     @inline(__always) mutating func key(_ name: StaticString) {
         append("\"")
@@ -49,8 +49,8 @@ extension RowWriter {
         append(value ? "true," : "false,")
     }
 
-    /// A text that an event brought; empty text is left out, which a reader can tell from any text sent. Each has one such
-    /// place in the trace, where its repair is counted.
+    /// Appends a text from an event. Empty text is left out, which readers can distinguish from any text sent. Each
+    /// text has one such place in the trace, where repairs of it are counted.
     @inline(__always) mutating func argument(
         _ name: StaticString,
         _ value: EventText,
@@ -62,7 +62,7 @@ extension RowWriter {
         append(byte: UInt8(ascii: ","))
     }
 
-    /// A text of ours, or one that stands in the trace already; empty text is left out.
+    /// Appends a text of this server, or one that the trace already contains. Empty text is left out.
     mutating func argument(_ name: StaticString, uncounted value: ByteView) {
         guard !value.isEmpty else { return }
         key(name)
@@ -70,7 +70,7 @@ extension RowWriter {
         append(byte: UInt8(ascii: ","))
     }
 
-    /// One CSV column that is not the first.
+    /// Appends one CSV column that is not the first.
     @inline(__always) mutating func column(_ value: UInt64) {
         append(byte: UInt8(ascii: ","))
         appendDecimal(value)
@@ -96,7 +96,7 @@ extension RowWriter {
         appendCSVDouble(value)
     }
 
-    /// What is replaced is counted where the trace gets the text.
+    /// Appends one CSV column. Replacements are not counted here, but where the trace gets the text.
     @inline(__always) mutating func column(_ value: EventText, _ context: EventContext) {
         append(byte: UInt8(ascii: ","))
         if value.isPlain {

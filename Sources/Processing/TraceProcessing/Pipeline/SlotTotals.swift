@@ -3,20 +3,20 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// What is counted for a slot as a whole.
+/// Counts of a slot as a whole.
 struct SlotTotals: BitwiseCopyable {
     var events: UInt64 = 0
     var timestampsInvalid: UInt64 = 0
-    /// What its processes take of its budget, in bytes.
+    /// The bytes of its budget that its processes take.
     var stateBytes = 0
     /// Whether anything changed since the last collection.
     var isDirty = false
-    /// Whether the next collection has to name everything, as series went.
+    /// Whether the next collection has to be a full one, because series have ended.
     var isFullNeeded = false
-    /// Whether findings of the process at hand were suppressed.
+    /// Whether findings of the current process were suppressed.
     var hasSuppressed = false
-    // What every event needs stands above, in one cache line.
-    /// By rule.
+    // The fields that every event needs come first, in one cache line.
+    /// Findings by rule.
     var findings = InlineArray<25, UInt64>(repeating: 0)
     var namesCut: UInt64 = 0
     var utf8Replaced: UInt64 = 0
@@ -27,18 +27,18 @@ struct SlotTotals: BitwiseCopyable {
     var functionsEvicted: UInt64 = 0
     var allocationsEvicted: UInt64 = 0
     var connectionsEvicted: UInt64 = 0
-    /// Entries of all kinds that gave way as all slots of the worker took too much together; not in the counts above.
+    /// Evictions of all kinds caused by the worker's total budget; not part of the counts above.
     var evictedByWorker: UInt64 = 0
-    /// Hosts that gave way, in the first slot that had processes of theirs.
+    /// Evicted hosts, each counted in the first slot that had processes of it.
     var hostsEvicted: UInt64 = 0
     var invalid = InvalidValues()
-    /// Open calls that a window's trace does not repeat, once a window.
+    /// Open calls that a window's trace does not repeat, counted once per window.
     var callsNotRepeated: UInt64 = 0
-    /// Agents' findings that are not recorded as ours.
+    /// Agents' findings that are not recorded as findings of this server.
     var findingsUnrecorded: UInt64 = 0
     var repetition = RepetitionBudget()
     var processes: UInt32 = 0
-    /// When the slot was last looked through for quiet processes: a tick's arrival.
+    /// The arrival of the tick at which the slot was last scanned for quiet processes.
     var quietCheck = EpochNanoseconds.min
 
     func encode(into buffer: inout RawBuffer) {
@@ -58,7 +58,7 @@ struct SlotTotals: BitwiseCopyable {
         buffer.append(integer: hostsEvicted)
     }
 
-    /// Entries that have given way since other counts were noted are counted as the worker's from here on.
+    /// Reclassifies the evictions since `before` as caused by the worker's total budget.
     mutating func bookEvictions(since before: SlotTotals) {
         let gone =
             (processesEvicted &- before.processesEvicted)
@@ -104,10 +104,10 @@ struct SlotTotals: BitwiseCopyable {
         isFullNeeded = isDirty
     }
 
-    /// More series than `collect` adds.
+    /// An upper bound of the series that `collect` adds.
     static let seriesMax = 59
 
-    /// A group of series.
+    /// Adds one group of series.
     func collect(_ series: inout SeriesWriter, of resource: Resource) {
         series.add(.eventsTotal, Double(events), [resource.name])
         series.add(.timestampsInvalidTotal, Double(timestampsInvalid), if: timestampsInvalid > 0)

@@ -1,7 +1,7 @@
 import TraceModel
 import TraceSummaries
 
-/// Turns what processes did in a window into rows of its summary; a new window of theirs begins with it.
+/// Turns the activity of processes in a window into rows of its summary, and resets it for the next window.
 enum SummaryBuilder {
     /// Adds the rows of a process.
     static func add<Model: ProcessModel & ~Copyable>(
@@ -14,7 +14,7 @@ enum SummaryBuilder {
         takeParts(of: entry) { summary.add($0, of: owner, toTable: $1, position: &$2) }
     }
 
-    /// Adds what there is of a process at the end of the window, whether it had events in it or not.
+    /// Adds what exists of a process at the end of the window, whether it had events in it or not.
     static func addStanding<Model: ProcessModel & ~Copyable>(
         _ entry: ProcessTable<Model>.Entry,
         host: String,
@@ -27,7 +27,7 @@ enum SummaryBuilder {
         }
     }
 
-    /// Counts what a process did whose own rows can't be kept.
+    /// Counts the activity of a process whose own rows cannot be kept.
     static func count<Model: ProcessModel & ~Copyable>(
         _ entry: ProcessTable<Model>.Entry,
         host: String,
@@ -45,13 +45,13 @@ enum SummaryBuilder {
         takeParts(of: entry) { part, table, _ in summary.count(part, of: owner(), inTable: table) }
     }
 
-    /// Visits the process's parts with the tables they belong to, and their last places in what adds them up.
+    /// Visits the process's parts, their tables, and their last positions in the table that aggregates them.
     private static func takeParts<Model: ProcessModel & ~Copyable>(
         of entry: ProcessTable<Model>.Entry,
         _ visit: (SummaryPart, Int, inout UInt32) -> Void
     ) {
         let activity = entry.pointee.activity
-        // What the model knows of the process as a whole goes to its own row.
+        // The model's values for the process as a whole go to its own row.
         entry.pointee.model.takeWindow(activity, visit)
         var place = UInt32.max
         withUnsafePointer(to: QuantileSketch()) { none in

@@ -2,21 +2,21 @@ import AnomalyRules
 import SystemIO
 import TraceModel
 
-/// The findings of one process that cool-downs have suppressed: by rule and key how many, and the worst of them. They are
-/// raised as one record when the cool-down ends.
+/// The findings of one process that cool-downs suppress, grouped by rule and key: their count, and the worst of them.
+/// Each group is raised as one record when its cool-down ends.
 ///
-/// Bounded: beyond `Limits.suppressedKeysPerProcessMax` keys, the further ones of a rule are counted together.
+/// Bounded: beyond `Limits.suppressedKeysPerProcessMax` groups, further keys of a rule are counted together.
 struct SuppressedFindings {
-    /// Those of one rule and key.
+    /// The suppressed findings of one rule and key.
     struct Group {
-        /// What the rule tells apart within the process; nil for those counted together.
+        /// What the rule distinguishes within the process; nil for keys that are counted together.
         fileprivate(set) var key: UInt64?
-        /// When the cool-down began, and when it ends; of several the first one's.
+        /// The begin and end of the cool-down; for several cool-downs, the first begin.
         let since: EpochNanoseconds
         fileprivate(set) var until: EpochNanoseconds
         fileprivate(set) var count: UInt64 = 1
         fileprivate(set) var worst: EventContext.Finding
-        /// The message of the worst, in UTF-8.
+        /// The message of the worst finding, in UTF-8.
         fileprivate(set) var message: [UInt8]
     }
 
@@ -26,7 +26,7 @@ struct SuppressedFindings {
 
     var isEmpty: Bool { groups.isEmpty }
 
-    /// Counts a finding; `message` is called only where it is the worst so far. O(keys), which are few.
+    /// Counts a finding. `message` is called only if the finding is the worst so far. O(groups), which are few.
     mutating func add(
         _ finding: EventContext.Finding,
         key: UInt64,
@@ -47,7 +47,7 @@ struct SuppressedFindings {
             return
         }
         groups[place].count += 1
-        // Other rules may be in force since the last one.
+        // Other rules may have come into force since the last finding.
         if groups[place].key != nil { groups[place].until = until }
         guard finding.isWorse(than: groups[place].worst) else { return }
         groups[place].worst = finding
@@ -72,12 +72,12 @@ struct SuppressedFindings {
         }
     }
 
-    /// What rules tell apart has other keys from here on; nil where it is not told apart any more.
+    /// Replaces keys when a rule's subjects get other keys; nil for a subject that is no longer distinguished.
     mutating func moveKeys(_ next: (UInt64) -> UInt64?) {
         for place in groups.indices { groups[place].key = groups[place].key.flatMap(next) }
     }
 
-    /// At most: their messages are cut.
+    /// An upper bound, as messages are cut.
     @inline(__always) var stateBytes: Int { groups.count &* Self.groupBytes }
 
     private static var groupBytes: Int {
@@ -86,12 +86,12 @@ struct SuppressedFindings {
 
     // MARK: Ends of cool-downs
 
-    /// Takes out those of one key; nil where there are none.
+    /// Removes and returns the group of one key; nil if there is none.
     mutating func take(_ rule: RuleID, key: UInt64) -> Group? {
         own(rule, key).map { groups.remove(at: $0) }
     }
 
-    /// Takes out those whose cool-down is over at `time`, in the order in which they came.
+    /// Removes and returns the groups whose cool-down is over at `time`, in the order in which they were added.
     mutating func takeEnded(at time: EpochNanoseconds) -> [Group] {
         guard groups.contains(where: { $0.until <= time }) else { return [] }
         let ended = groups.filter { $0.until <= time }
@@ -149,7 +149,7 @@ struct SuppressedFindings {
 }
 
 extension SuppressedFindings.Group {
-    /// What the record of all of them says, in UTF-8.
+    /// The message of the group's record, in UTF-8.
     var summary: [UInt8] {
         guard key != nil else { return Array("\(count) more, the worst: ".utf8) + message }
         let (nanoseconds, overflow) = until.subtractingReportingOverflow(since)

@@ -2,22 +2,22 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// Which threads of a process have been named in this window's trace.
+/// The threads of a process that have been named in this window's trace.
 struct ThreadNames {
     private var window = UInt64.max
     private var last: UInt32?
-    /// Empty while `last` is the only one: most processes have one thread.
+    /// Empty while `last` is the only thread, as in most processes.
     private var named: Set<UInt32> = []
 
     init() {}
 
-    /// With the names that wait for the end of the window's trace.
+    /// The bytes charged, including the names that wait for the end of the window's trace.
     @inline(__always) var stateBytes: Int { count &* 160 }
 
     @inline(__always) private var count: Int { named.isEmpty && last != nil ? 1 : named.count }
 
-    /// Names the event's thread once a window: its own name where agents have given it one, else the process's, or
-    /// `tid-<n>` where that has none.
+    /// Names the event's thread once per window: the name that agents have given it, else the process's, else
+    /// `tid-<n>`.
     @inline(__always) mutating func note(
         _ context: EventContext,
         window: UInt64,
@@ -31,7 +31,7 @@ struct ThreadNames {
         }
     }
 
-    /// Whether the thread has been named in this window's trace.
+    /// Returns whether the thread has been named in this window's trace.
     func isNamed(_ tid: UInt32, window: UInt64) -> Bool { self.window == window && isNamed(tid) }
 
     private func isNamed(_ tid: UInt32) -> Bool {
@@ -70,7 +70,8 @@ struct ThreadNames {
         }
     }
 
-    /// A thread is named once a window, also across a restart: its process may have another name by then.
+    /// Encoded because a thread is named once per window, even across a restart: by then its process may have another
+    /// name.
     func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: window)
         buffer.append(integer: UInt32(count))

@@ -1,15 +1,15 @@
 package import TraceFiles
 package import TraceModel
 
-/// A worker's share of one batch, borrowed: the events' bytes, from whom, and when they came.
+/// A worker's share of one batch, borrowed: the events' bytes, their host, and their arrival.
 package struct TraceBatchView {
-    /// A valid `TraceBatch` that holds nothing but the worker's events.
+    /// A valid `TraceBatch` with nothing but the worker's events.
     package let bytes: UnsafeRawBufferPointer
     package let host: HostID
     package let hostHash: UInt64
     package let arrival: EpochNanoseconds
     package let lsn: LSN
-    /// What the events' fields mean.
+    /// The semantics of the events' fields.
     package let semantics: Semantics
 
     package init(

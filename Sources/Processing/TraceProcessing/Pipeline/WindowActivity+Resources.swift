@@ -2,20 +2,20 @@ import TraceModel
 import TraceSummaries
 import TraceWire
 
-// What the models note, by the columns of `SummarySchema`. Growth of the agent's cumulative counters is
-// given as differences; a process's first sample ever tells of time before the window and is none.
+// What the models record, by the columns of `SummarySchema`. Growth of the agent's cumulative counters is given as
+// differences; the very first sample of a process covers time before the window and counts as none.
 
 extension WindowActivity {
     // MARK: Functions
 
     @inline(__always) mutating func called(_ calls: UInt64) { process.add(calls, to: 1) }
 
-    /// Threads of the process have had a call open for so long.
+    /// Adds the time during which threads of the process had a call open.
     @inline(__always) mutating func wasOpen(nanoseconds: UInt64) { process.add(nanoseconds, to: 2) }
 
     @inline(__always) mutating func calledSlowly() { process.add(1, to: 3) }
 
-    /// What a function adds to the item of its name, which is cut.
+    /// Adds a function's values to the item of its name, which is cut.
     mutating func called(_ function: SummaryPart) {
         let position = item(1, named: function.item)
         for column in [0, 1, 2, 4, 5, 6, 7, 8] {
@@ -27,7 +27,7 @@ extension WindowActivity {
 
     // MARK: CPU
 
-    /// What is no number, or negative, is passed over.
+    /// Records a utilization; negative or non-finite values are ignored.
     @inline(__always) mutating func utilization(percent: Double) {
         guard percent.isFinite, percent >= 0 else { return }
         let millionths = UInt64(min((percent * 1e6).rounded(), 1e15))
@@ -48,7 +48,7 @@ extension WindowActivity {
         process.add(numaMigrations, to: 7)
     }
 
-    /// The process was found on another CPU than before.
+    /// Records that the process was seen on another CPU than before.
     @inline(__always) mutating func moved() { process.add(1, to: 8) }
 
     // MARK: Memory
@@ -94,7 +94,7 @@ extension WindowActivity {
         process.add(bytes, to: isSend ? 5 : 6)
     }
 
-    /// What passed over a connection, by its columns. Beyond the bound new ones share one item.
+    /// Adds traffic over a connection, by its columns. Beyond the bound, new connections share one item.
     mutating func talked(over connection: ByteView, _ values: SummaryValues) {
         guard values[0] > 0 else { return }
         let position =
@@ -105,14 +105,14 @@ extension WindowActivity {
         raise(4, to: values[4], ofItem: position)
     }
 
-    /// Adds what passed over one connection to what passed over several.
+    /// Adds the traffic of one connection to the sum of several.
     static func add(connection values: SummaryValues, to sum: inout SummaryValues) {
         for column in 0...2 { sum.add(values[column], to: column) }
         sum.lower(3, to: values[3])
         sum.raise(4, to: values[4])
     }
 
-    /// The columns of what passed over a connection.
+    /// Returns the columns of a connection's traffic.
     static func values(
         of traffic: NetworkConnection.Traffic,
         _ life: NetworkConnection.Life
@@ -126,7 +126,7 @@ extension WindowActivity {
         return values
     }
 
-    /// Notes what passed by a protocol. Beyond the bound new ones share one item.
+    /// Adds traffic by protocol. Beyond the bound, new protocols share one item.
     mutating func talked(by transport: ByteView, _ traffic: NetworkProtocols.Window) {
         let itemsMax = Limits.connectionItemsPerProcessMax + Limits.protocolsPerProcessMax
         let name = transport.isEmpty ? ByteView("unknown") : transport
@@ -154,8 +154,8 @@ extension WindowActivity {
         process.add(writeOperations, to: 4)
     }
 
-    /// One operation on a device. A latency that is no duration is passed over, and so is 0: an agent that
-    /// does not measure it sends that.
+    /// Records one operation on a device. A latency that is not a valid duration is ignored, and so is 0, which
+    /// agents send if they do not measure it.
     @inline(__always) mutating func operated(
         _ operation: IOOperation,
         device: ByteView,
@@ -173,7 +173,7 @@ extension WindowActivity {
         sample(nanoseconds, ofItem: position)
     }
 
-    /// Beyond the bound new devices share one item.
+    /// Returns the item of a device. Beyond the bound, new devices share one item.
     private mutating func ioItem(_ operation: IOOperation, _ device: ByteView) -> Int {
         let table = 1 + operation.rawValue
         let countMax = Limits.devicesPerProcessMax * IOOperation.allCases.count
@@ -183,7 +183,7 @@ extension WindowActivity {
 
     // MARK: GPU
 
-    /// `isLatest`: no event with a later time has come before.
+    /// Records the GPU memory in use. `isLatest`: no event with a later time has been applied.
     mutating func gpuMemory(bytes: UInt64, isLatest: Bool) {
         if isLatest { process[1] = bytes }
         process.raise(2, to: bytes)
@@ -191,7 +191,7 @@ extension WindowActivity {
 
     @inline(__always) mutating func launched(_ launches: UInt64) { process.add(launches, to: 3) }
 
-    /// What a kernel adds to the item of its name, which is cut.
+    /// Adds a kernel's values to the item of its name, which is cut.
     mutating func launched(_ values: SummaryValues, kernel: ByteView) {
         let position = item(1, named: kernel)
         for column in 0...1 { add(values[column], to: column, ofItem: position) }

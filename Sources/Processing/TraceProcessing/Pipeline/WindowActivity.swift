@@ -2,9 +2,9 @@ import SystemIO
 import TraceModel
 import TraceSummaries
 
-/// What one process did in the open window, for its summary. Columns are those of `SummarySchema`; table 0
-/// is the process's own row, whose column 0 counts events. Bounded by the model's own tables, whose items it follows:
-/// what these give up is counted under `other` here too.
+/// The activity of one process in the open window, for its summary. Columns are those of `SummarySchema`. Table 0 is
+/// the process's own row, whose column 0 counts events. Bounded by the model's tables, whose entries the items
+/// follow: what those evict is counted under `other` here too.
 struct WindowActivity: ~Copyable {
     /// An item of the process: a function, a device's operation, a kernel.
     struct Item {
@@ -12,19 +12,19 @@ struct WindowActivity: ~Copyable {
         private(set) var name: [UInt8]
         var values = SummaryValues()
         var sketch = QuantileSketch()
-        /// Where the summary of the last window had its name.
+        /// The position of its name in the summary of the last window.
         var place = UInt32.max
-        /// Whether it is about to be taken out.
+        /// Whether it is about to be removed.
         fileprivate(set) var isGone = false
 
-        /// What it takes of its slot's budget. By its address, as in `isUsed`.
+        /// Returns the bytes that its slot's budget is charged with. Takes a pointer, as `isUsed` does.
         static func stateBytes(_ item: UnsafePointer<Item>) -> Int {
             MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch
                 + StateCost.name(item.pointee.name.count)
                 + StateCost.allocation
         }
 
-        /// By its address, likewise.
+        /// Compares table and name. Takes a pointer, as `isUsed` does.
         @inline(__always) static func isNamed(
             _ item: UnsafePointer<Item>,
             _ table: Int,
@@ -43,14 +43,14 @@ struct WindowActivity: ~Copyable {
             withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) }
         }
 
-        /// As `QuantileSketch.prefetch`.
+        /// Prefetches the name's bytes, as `QuantileSketch.prefetch` does.
         @inline(__always) mutating func prefetchName() {
             withUnsafePointer(to: &name) {
                 prefetch(UnsafeRawPointer($0).load(as: UnsafeRawPointer.self))
             }
         }
 
-        /// Visits it, then forgets what it has seen.
+        /// Visits the item, then resets it.
         mutating func take(_ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void) {
             name.withUnsafeBytes { name in
                 withUnsafePointer(to: &sketch) { sketch in
@@ -62,7 +62,8 @@ struct WindowActivity: ~Copyable {
             sketch.removeAll()
         }
 
-        /// Whether the window has seen anything of it. By its address, as the compiler would copy it.
+        /// Returns whether the item was used in the window. Takes a pointer, because the compiler would copy the
+        /// item.
         @inline(__always) static func isUsed(_ item: UnsafePointer<Item>) -> Bool {
             item.pointee.values != SummaryValues() || !item.pointee.sketch.isEmpty
         }
@@ -71,9 +72,9 @@ struct WindowActivity: ~Copyable {
     private(set) var firstTime = EpochNanoseconds.max
     private(set) var lastTime = EpochNanoseconds.min
     var process = SummaryValues()
-    /// Those of the open window, and of the one before.
+    /// The items of the open window and of the one before.
     private var items = ActivityItems()
-    /// What the items take of their slot's budget.
+    /// The bytes that the slot's budget is charged with for the items.
     private(set) var stateBytes = 0
     private var index = IndexTable()
 
@@ -88,9 +89,9 @@ struct WindowActivity: ~Copyable {
         lastTime = max(lastTime, time)
     }
 
-    /// Visits the items of which the window has seen something, with their tables and their places in what adds up rows by
-    /// name; then a new window begins. A process goes on with what it did before, as a rule: items that were used keep
-    /// their places and memory.
+    /// Visits the items used in the window, then begins a new window. `place` is the item's position in the table
+    /// that aggregates rows by name. Processes usually continue what they did before, so used items keep their places
+    /// and memory.
     mutating func takeWindow(_ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void) {
         var unused = 0
         let itemsAhead = 8
@@ -134,14 +135,14 @@ struct WindowActivity: ~Copyable {
 
     var itemCount: Int { items.count }
 
-    /// The position in `items` of the item of this name, which is cut.
+    /// Returns the position in `items` of the item of this name, which is cut.
     @inline(__always) mutating func item(_ table: Int, named name: ByteView) -> Int {
         let name = name.cut(at: Limits.summaryNameBytesMax)
         return known(table, name)
             ?? insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
     }
 
-    /// The same where there is such an item.
+    /// Returns the position of an existing item, or nil.
     @inline(__always) func known(_ table: Int, _ name: ByteView) -> Int? {
         guard items.count > 0 else { return nil }
         let name = name.cut(at: Limits.summaryNameBytesMax)
@@ -188,7 +189,7 @@ struct WindowActivity: ~Copyable {
         buffer.append(integer: UInt32(items.count))
         for position in 0..<items.count {
             let item = UnsafePointer(items[position])
-            // Also one that was used in the window before only, as it takes memory.
+            // An item that was used only in the previous window is encoded too, as it takes memory.
             let isUsed = Item.isUsed(item)
             buffer.append(byte: UInt8(item.pointee.table) | (isUsed ? 0 : Self.unusedMark))
             buffer.append(counted: item.pointee.name)
