@@ -6,7 +6,7 @@ import TraceModel
 import TraceSummaries
 import TraceWire
 
-/// Function calls of one process: what is open on each thread, and durations by function.
+/// Function calls of one process: the open calls of each thread, and durations by function.
 struct FunctionModel: ProcessModel, ~Copyable {
     typealias Event = FunctionEvent
 
@@ -17,7 +17,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
     private var functions = FunctionTable()
     private var threads = OpenCalls()
     private var sampled = SampledCalls()
-    /// The least difference between two time stamps, as far as those that came tell.
+    /// The smallest difference seen between two timestamps, in nanoseconds.
     private var resolution: Int64 = 1_000_000_000
 
     init() {}
@@ -63,9 +63,9 @@ struct FunctionModel: ProcessModel, ~Copyable {
         functions.touch(function, event, used: context.used)
     }
 
-    // MARK: Every event comes
+    // MARK: All events are sent
 
-    // The context by reference, as in `exit`: of a value the compiler would make a copy for each.
+    // The context is passed by reference, as in `exit`: of a value the compiler would make a copy for each call.
     @inline(__always) private mutating func enter(
         _ event: UnsafePointer<FunctionEvent>,
         _ row: FunctionRow,
@@ -85,7 +85,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             used: context.used,
             context.totals
         )
-        // What is neither entry nor exit is kept as an entry, with its type for the reader to see.
+        // An event that is neither entry nor exit is kept as an entry, with its type as an argument.
         row.writeEvent(
             isSlice ? .begin : .instant,
             duration: nil,
@@ -114,11 +114,11 @@ struct FunctionModel: ProcessModel, ~Copyable {
             context.closeSlice(name: name, cookie: call.cookie)
             if call.began > stamp { context.move(to: stamp, thread: context.tid) }
         }
-        // A clock was set back meanwhile: the call came first, so it ends when it began, not before.
+        // If a clock was set back, the call came first: it ends at its own begin, not before.
         if let began = ended?.call.began, began > context.stamp {
             context.move(to: began, thread: context.tid)
         }
-        // An end without a begin would close another call of the name.
+        // An end without a begin would close another call of the same name.
         let isInstant = ended?.call.isInstant ?? true
         row.writeEvent(
             isInstant ? .instant : .end,
@@ -141,7 +141,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         )
     }
 
-    // MARK: Some events come
+    // MARK: Only some events are sent
 
     private mutating func applySampled(
         _ event: UnsafePointer<FunctionEvent>,
@@ -159,7 +159,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             tid: context.tid,
             eventType: event.pointee.eventType,
             kind: isExit ? .instant : .open,
-            // After a slice that is far ahead nothing more could be shown as one.
+            // A slice far ahead would prevent all later calls from being shown as slices.
             isSlice: context.stamp == context.time
         )
         guard isExit else {
@@ -168,7 +168,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         }
         let call = sampled.exit(record, used: context.used) { Self.isPossible(from: $0, context) }
         context.activity.pointee.wasOpen(nanoseconds: sampled.takeSettled())
-        // Before what the rules find in the call.
+        // Rows come before what the rules find in the call.
         writeReady(context)
         exitSampled(call, row, function: function, context)
     }
@@ -192,7 +192,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         )
     }
 
-    /// Writes the events that need not wait any more, in their order.
+    /// Writes the events that need not wait any longer, in order.
     private mutating func writeReady(_ context: EventContext) {
         guard sampled.ready.count > 0 else { return }
         var context = context
@@ -202,7 +202,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             write(record, context)
         }
         sampled.removeReady()
-        // Texts are the processor's, whose event this is.
+        // The texts are shared with the event being processed, so they are restored.
         context.move(to: stamp, thread: tid)
     }
 
@@ -235,7 +235,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     // MARK: Calls
 
-    /// A call of which entry and exit came.
+    /// Counts a call whose entry and exit both arrived.
     @inline(__always) private mutating func complete(
         _ row: FunctionRow,
         function: Int,
@@ -262,8 +262,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         )
     }
 
-    /// Whether a call that began then can have ended at the event's time: one that began before its exit came can't
-    /// have ended much later than that, however far ahead the exit's time stamp is.
+    /// Returns whether a call that began then can end with this event. A call that began before its exit's batch
+    /// arrived cannot have ended much later than that arrival, however far ahead the exit's timestamp is.
     @inline(__always) private static func isPossible(
         from began: EpochNanoseconds,
         _ context: EventContext
@@ -291,7 +291,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         return !stuck.isEmpty
     }
 
-    /// Calls open at the rotation begin the new file too, at their own time, as far as the slot's budget goes.
+    /// Repeats the calls open at the rotation in the new file, with their own times, within the slot's budget.
     mutating func windowBegins(_ context: inout EventContext) {
         let context = context
         let totals = context.totals
@@ -350,7 +350,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         functions.noteEntries(&sweep)
     }
 
-    /// Threads go with the calls open on them; functions of calls that are open stay.
+    /// Evicts threads with their open calls. Functions that have open calls are kept.
     mutating func giveUp(
         _ sweep: inout StateSweep,
         _ owner: StateOwner,

@@ -2,7 +2,7 @@ import TraceFiles
 import TraceModel
 import TraceWire
 
-/// A function event as text: what stands in its rows of the trace and of the table is made once.
+/// A function event as text: texts that appear both in its trace row and in its table row are made once.
 struct FunctionRow {
     private let name: EventText
     private let cookie: NumberText
@@ -16,7 +16,7 @@ struct FunctionRow {
         averageMicroseconds = NumberText(event.pointee.averageDurationMicroseconds)
     }
 
-    /// Of an event that had to wait.
+    /// Creates the texts of an event that was deferred.
     init(_ record: SampledCalls.Record, name: EventText) {
         self.name = name
         cookie = NumberText(record.cookie)
@@ -24,8 +24,9 @@ struct FunctionRow {
         averageMicroseconds = NumberText(record.averageMicroseconds)
     }
 
-    /// `duration`: nanoseconds, of a call that has ended. `eventType`: where the phase doesn't say what it was. `began`: of
-    /// an exit whose call is a slice in an earlier window's trace but not in this one's (see `EventRow.Call.began`).
+    /// Writes the trace row. `duration`: nanoseconds, if a call has ended. `eventType`: if the phase does not imply
+    /// it. `began`: for an exit whose call is a slice in an earlier window's trace but not in this one's (see
+    /// `EventRow.Call.began`).
     @inline(__always) func writeEvent(
         _ phase: EventPhase,
         duration: Int64?,
@@ -47,8 +48,8 @@ struct FunctionRow {
         context.endEvent(text)
     }
 
-    /// The table's row of an exit. `duration`: nanoseconds, nil where its entry did not come. Microseconds always have
-    /// decimals, so that the column is of one type in every file.
+    /// Writes the table row of an exit. `duration`: nanoseconds, nil if the entry is missing. Microseconds always
+    /// have decimals, so that the column has one type in every file.
     @inline(__always) func writeExit(duration: Int64?, isSlow: Bool, _ context: EventContext) {
         var text = context.beginRow()
         text.column(cookie)

@@ -3,7 +3,7 @@ import Glibc
 import SystemIO
 import TraceModel
 
-/// What the rules remember of one function of one process.
+/// The rules' state for one function of one process.
 struct FunctionRules: BitwiseCopyable {
     private var durations = SpikeWatch()
     private var slow = Cooldown()
@@ -11,9 +11,9 @@ struct FunctionRules: BitwiseCopyable {
 
     init() {}
 
-    /// Judges a call that has ended. Durations are compared by their logarithm, as far as time stamps tell them apart:
-    /// `resolution` is the least difference between two stamps. `key` is the function's
-    /// among those of the process.
+    /// Evaluates a call that has ended. Durations are compared by their logarithm, within the precision of
+    /// timestamps: `resolution` is the smallest difference between two of them, in nanoseconds. `key` identifies the
+    /// function within the process.
     @inline(__always) mutating func judge(
         nanoseconds: Int64,
         resolution: Int64,
@@ -40,7 +40,7 @@ struct FunctionRules: BitwiseCopyable {
         raiseOutlier(nanoseconds, score, verdict, function, key, context)
     }
 
-    /// Judges a call that is open for so long.
+    /// Evaluates a call that has been open for `nanoseconds`.
     mutating func judgeOpen(
         nanoseconds: Int64,
         of function: ByteView,

@@ -3,43 +3,42 @@ import TraceMetrics
 import TraceModel
 import TraceSummaries
 
-/// Calls and durations of one function of one process. There are many, all over the memory: what every event needs stands
-/// in the first cache line, what the end of a call needs behind it.
+/// Calls and durations of one function of one process. There are many, spread over memory: the fields that every
+/// event needs are in the first cache line, those that the end of a call needs follow.
 struct FunctionStatistics: ~Copyable {
     let name: OwnedName
-    /// Calls: entries, or as many as the agent counts where it sends some events only.
+    /// Calls: entries, or the agent's count if only some events are sent.
     var entries: UInt64 = 0
-    /// As the agent last sent them.
+    /// The values that the agent sent last.
     var callCount: UInt64 = 0
     var averageMicroseconds: UInt64 = 0
     var completed: UInt64 = 0
     var slow: UInt64 = 0
     var isDirty = false
-    /// Whether some events only come, so that the agent's mean is that of all calls.
+    /// Whether only some events are sent, so that the agent's mean covers all calls.
     private(set) var isSampled = false
-    /// Whether the function may have been given up before, so that its agent's first count says nothing about how many
-    /// calls are new.
+    /// Whether the function may have been evicted before. Then the agent's first count does not tell how many calls
+    /// are new.
     var mayReturn = false
-    /// When a batch last had something of it.
+    /// The stamp of the last batch with events of the function.
     var lastUsed: StateSweep.Stamp = 0
     private var total = CounterTotal()
     var maxNanoseconds: Int64 = 0
     private var window = FunctionWindow()
     var rules = FunctionRules()
-    /// One count a bound of `MetricBounds.functionSeconds`, and one beyond.
+    /// One count for each bound of `MetricBounds.functionSeconds`, and one for what exceeds them.
     var buckets: InlineArray<11, UInt64> = InlineArray(repeating: 0)
     var unmatchedExits: UInt64 = 0
     private var told = SeriesSet()
     private var mark = FunctionMark()
-    /// Where the summary of the last window had the function's name.
+    /// The position of the function's name in the summary of the last window.
     private var place = UInt32.max
 
-    /// Of what an event needs, and of what the end of a call needs too: that no bucket but those of very long calls
-    /// lies behind it.
+    /// Bytes to prefetch for an event, and for the end of a call: all buckets except those of very long calls.
     static var eventBytes: Int { 64 }
     static var exitBytes: Int { 192 }
 
-    /// What it takes of its slot's budget, its places in tables included.
+    /// The bytes that its slot's budget is charged with, including its cells in tables.
     var stateBytes: Int {
         EntryStore<Self>.stride + StateCost.index + StateCost.sketch + MemoryLayout<Int>.stride
             + StateCost.name(name.view.count)
@@ -60,7 +59,7 @@ struct FunctionStatistics: ~Copyable {
         buckets[Self.bucket(nanoseconds)] += 1
     }
 
-    /// Takes in what an agent that sends some events only counts; how many calls there were since.
+    /// Applies the counts of an agent that sends only some events. Returns the number of calls since its last count.
     @inline(__always) mutating func count(
         _ callCount: UInt64,
         averageMicroseconds: UInt64
@@ -76,8 +75,8 @@ struct FunctionStatistics: ~Copyable {
         return calls
     }
 
-    /// Counts from here on what another function has counted, in the open window too: that one is given up. By its
-    /// address, as the compiler would copy it.
+    /// Adds the counts of another function, which is evicted, including those of the open window. Takes a pointer,
+    /// because the compiler would copy the value.
     mutating func absorb(_ other: UnsafePointer<FunctionStatistics>) {
         let isEstimated = isSampled || other.pointee.isSampled
         if isEstimated {
@@ -111,7 +110,7 @@ struct FunctionStatistics: ~Copyable {
         lastUsed = max(lastUsed, other.pointee.lastUsed)
     }
 
-    /// Adds a count and what the open window has of it, which is how far it is beyond its mark.
+    /// Adds a count. Its part in the open window is the count's distance from its mark.
     private static func add(
         _ count: UInt64,
         of otherMark: UInt64,
@@ -132,8 +131,8 @@ struct FunctionStatistics: ~Copyable {
             || unmatchedExits != mark.unmatchedExits
     }
 
-    /// Visits the function where the window has seen anything of it, with its place in what adds up rows by name; then a new
-    /// window begins. The columns are those of `SummarySchema`.
+    /// Visits the function if it was used in the window, then begins a new window. `visit` also gets the function's
+    /// position in the table that aggregates rows by name. The columns are those of `SummarySchema`.
     @inline(__always) mutating func takeWindow(_ visit: (SummaryPart, inout UInt32) -> Void) {
         guard isInWindow else { return }
         var values = SummaryValues()
@@ -141,7 +140,7 @@ struct FunctionStatistics: ~Copyable {
         let pairs = completed &- mark.completed
         values[0] = calls
         values[1] = pairs
-        // Where some events only come, the agent knows how long calls took in the mean.
+        // If only some events are sent, the agent knows the mean duration of all calls.
         let estimate = SummaryValues.product(calls, averageMicroseconds, 1_000)
         values[2] = isSampled && pairs < calls ? estimate : window.totalNanoseconds
         values[3] = window.maxNanoseconds
@@ -169,7 +168,7 @@ struct FunctionStatistics: ~Copyable {
 
     // MARK: Metrics
 
-    /// The bucket of a duration; the bounds are those of `MetricBounds.functionSeconds`.
+    /// Returns the bucket of a duration; the bounds are those of `MetricBounds.functionSeconds`.
     @inline(__always) private static func bucket(_ nanoseconds: Int64) -> Int {
         switch nanoseconds {
         case ...100_000: 0
@@ -234,7 +233,8 @@ struct FunctionStatistics: ~Copyable {
         window.encode(into: &buffer)
     }
 
-    /// `isFixed`: in the form of versions before, whose numbers all had eight bytes, and whose window stood elsewhere.
+    /// Decodes the state. `isFixed`: in the older format, in which all numbers have eight bytes and the window comes
+    /// elsewhere.
     init(decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
         func number() throws(TraceError) -> UInt64 {
             isFixed ? try reader.integer(UInt64.self) : try reader.varint()

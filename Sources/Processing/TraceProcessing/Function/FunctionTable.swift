@@ -5,27 +5,27 @@ import TraceModel
 import TraceSummaries
 import TraceWire
 
-/// The functions of one process by name. A function keeps its position until others are given up.
+/// The functions of one process by name. A function keeps its position until others are evicted.
 struct FunctionTable: ~Copyable {
-    /// What those are booked on that have been given up.
+    /// The name of the function that takes over the counts of evicted ones.
     private static var otherName: ByteView { ByteView("other") }
 
     private var statistics = EntryStore<FunctionStatistics>()
     private var index = IndexTable()
     private var dirty: [Int] = []
-    /// What the functions take of their slot's budget.
+    /// The bytes that the slot's budget is charged with for the functions.
     private(set) var stateBytes = 0
-    /// Whether functions have been given up, so that one that seems new may have been known.
+    /// Whether functions have been evicted, so that a seemingly new one may have been known before.
     private var hasGivenUp = false
 
     init() {}
 
-    /// The function's position, and what is shown of its name, by which functions are told apart; a new one is remembered.
+    /// Returns the function's position, adding it if it is new, and its name as shown, which identifies it.
     @inline(__always) mutating func position(
         of name: ByteView,
         _ context: EventContext
     ) -> (position: Int, name: EventText) {
-        // Where looking ahead found it: mostly, as it may have been another process's.
+        // The prefetch result; it is usually right, but may belong to another process.
         let found = context.found
         if found >= 0, found < statistics.count, isNamed(found, name) {
             return (found, EventText(name, isPlain: isPlain(found)))
@@ -37,7 +37,7 @@ struct FunctionTable: ~Copyable {
         return addShown(name, hash)
     }
 
-    /// No known name needs to be cut.
+    /// Known names never need to be cut.
     @inline(never) private mutating func addShown(
         _ name: ByteView,
         _ nameHash: UInt64
@@ -62,16 +62,17 @@ struct FunctionTable: ~Copyable {
         statistics[position].pointee.name.isPlain
     }
 
-    // MARK: Looking ahead
+    // MARK: Prefetching
 
-    /// Sends for the name's cell; returns its hash.
+    /// Prefetches the name's index cell and returns the name's hash.
     @inline(__always) func prefetchIndex(_ name: ByteView) -> Int {
         let hash = NameHash.of(name)
         index.prefetchCell(hash)
         return Int(truncatingIfNeeded: hash)
     }
 
-    /// What the name's function probably is, -1 for none: equal hashes are enough here. Sends for where it lies.
+    /// Prefetches the cell with the address of the name's function. Returns the function's position, -1 for none.
+    /// Only hashes are compared.
     @inline(__always) func prefetchPlace(_ hash: Int) -> Int {
         let position = index.probable(hash)
         if position >= 0 { statistics.prefetchPlace(position) }
@@ -79,7 +80,7 @@ struct FunctionTable: ~Copyable {
     }
 
     @inline(__always) func prefetchStatistics(_ position: Int, isExit: Bool) {
-        // Functions may have been given up since it was found.
+        // Functions may have been evicted since the position was found.
         guard position < statistics.count else { return }
         prefetch(
             statistics[position],
@@ -132,7 +133,7 @@ struct FunctionTable: ~Copyable {
         )
     }
 
-    /// As `FunctionStatistics.count`.
+    /// Applies an event's counts; see `FunctionStatistics.count`.
     @inline(__always) mutating func count(
         _ position: Int,
         _ event: UnsafePointer<FunctionEvent>,
@@ -146,7 +147,7 @@ struct FunctionTable: ~Copyable {
         )
     }
 
-    /// What the rules remember of the function.
+    /// Evaluates a call that has ended.
     @inline(__always) func judge(
         _ position: Int,
         nanoseconds: Int64,
@@ -175,7 +176,7 @@ struct FunctionTable: ~Copyable {
         )
     }
 
-    /// Remembers what the agent says of the function, and that it changed.
+    /// Stores what the agent reports of the function, and marks it as changed.
     @inline(__always) mutating func touch(
         _ position: Int,
         _ event: UnsafePointer<FunctionEvent>,
@@ -203,8 +204,8 @@ struct FunctionTable: ~Copyable {
         dirty.removeAll(keepingCapacity: true)
     }
 
-    /// Visits the functions that the open window has seen, and begins a new one. Those whose names summaries cut may be
-    /// several of one name there: `activity` puts them together.
+    /// Visits the functions used in the open window, and begins a new one. Functions whose names summaries cut may
+    /// share a name there: `activity` adds them up.
     func takeWindow(
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
@@ -241,9 +242,9 @@ struct FunctionTable: ~Copyable {
         }
     }
 
-    /// Gives up the functions that the sweep takes, but those of calls that are open (`isOpen`, by position). The
-    /// function called `other` counts for them from here on. Returns where each function is now, `.max` for those
-    /// that are gone; nil where all stay. O(functions).
+    /// Evicts the functions that the sweep takes, except those with open calls (`isOpen`, by position). Their counts
+    /// move to the function called `other`. Returns the new position of each function, `.max` for evicted ones; nil
+    /// if all stay. O(functions).
     mutating func giveUp(
         _ sweep: inout StateSweep,
         isOpen: borrowing RawArray<Bool>,
@@ -294,7 +295,7 @@ struct FunctionTable: ~Copyable {
 
     // MARK: State
 
-    /// Set in the number of functions where they are not in the form of versions before.
+    /// A flag in the number of functions: they are in the compact format, not in that of older versions.
     private static let packed: UInt32 = 1 << 31
 
     borrowing func encode(into buffer: inout RawBuffer) {

@@ -2,11 +2,11 @@ import SystemIO
 import TraceModel
 import TraceSummaries
 
-/// What the ends of calls of one function have brought the open window. What else a window's row says of a function is
-/// how far its counters have come since the window began (`FunctionMark`): an event has nothing to note for it.
+/// Durations of calls of one function that ended in the open window. The window's other values are the growth of the
+/// function's counters since the window began (`FunctionMark`), so that events need not update them.
 struct FunctionWindow {
     private(set) var totalNanoseconds: UInt64 = 0
-    /// Less what calls inside took.
+    /// The total without calls inside.
     private(set) var selfNanoseconds: UInt64 = 0
     private(set) var maxNanoseconds: UInt64 = 0
     private var sketch = QuantileSketch()
@@ -20,7 +20,7 @@ struct FunctionWindow {
         sketch.insert(nanoseconds)
     }
 
-    /// Sends for what has been sampled.
+    /// Prefetches the sketch.
     @inline(__always) mutating func prefetchSketch() {
         withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) }
     }
@@ -29,7 +29,7 @@ struct FunctionWindow {
         withUnsafePointer(to: &sketch) { body($0) }
     }
 
-    /// Adds what another function's calls have brought the window.
+    /// Adds another function's values of the window.
     mutating func merge(_ other: borrowing FunctionWindow) {
         totalNanoseconds = SummaryValues.sum(totalNanoseconds, other.totalNanoseconds)
         selfNanoseconds = SummaryValues.sum(selfNanoseconds, other.selfNanoseconds)
@@ -37,7 +37,7 @@ struct FunctionWindow {
         sketch.merge(other.sketch)
     }
 
-    /// Begins anew, and keeps the memory of few buckets.
+    /// Resets the values, and keeps the memory of a small sketch.
     mutating func removeAll() {
         totalNanoseconds = 0
         selfNanoseconds = 0
@@ -60,7 +60,7 @@ struct FunctionWindow {
     }
 }
 
-/// Where a function's counters stood as the open window began.
+/// The values of a function's counters when the open window began.
 struct FunctionMark: BitwiseCopyable {
     var entries: UInt64 = 0
     var completed: UInt64 = 0

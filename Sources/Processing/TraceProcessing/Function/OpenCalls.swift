@@ -1,24 +1,25 @@
 import SystemIO
 import TraceModel
 
-/// The calls open on each thread of a process, innermost last.
+/// The open calls of each thread of a process, innermost last.
 ///
-/// Viewers take no more than `Limits.openSlicesPerThreadMax` slices in one another and know only what the
-/// file says: a call that is given up here stays open there. So what would be too deep for them is shown
-/// as instants. Such calls are measured like all others.
+/// Viewers support at most `Limits.openSlicesPerThreadMax` nested slices and know only what the file says: a call
+/// that is given up here stays open there. So calls that are nested too deeply for viewers are shown as instants.
+/// They are measured like all others.
 struct OpenCalls: ~Copyable {
+    /// A call whose exit has not arrived.
     struct Call: BitwiseCopyable {
         let cookie: Int64
-        /// Position in the process's functions.
+        /// The position in the process's functions.
         fileprivate(set) var function: UInt32
         let began: EpochNanoseconds
-        /// What calls inside it took so far.
+        /// The time taken so far by calls inside it.
         var insideNanoseconds: Int64 = 0
         /// Whether entry and exit are shown as instants.
         var isInstant = false
-        /// Whether an earlier or the open window's trace has its entry as the beginning of a slice.
+        /// Whether the trace of an earlier window or of the open one has its entry as the beginning of a slice.
         var isSliceSomewhere = false
-        /// Whether it was told that the call is stuck.
+        /// Whether the call has been reported as stuck.
         var isToldStuck = false
     }
 
@@ -26,32 +27,33 @@ struct OpenCalls: ~Copyable {
     struct Ended {
         let call: Call
         let nanoseconds: Int64
-        /// Less what calls inside it took.
+        /// The duration without calls inside.
         let selfNanoseconds: Int64
         /// Nanoseconds for which the thread had this outermost call open, without the part that `takeOpenTime` has already
         /// returned. 0 for a call inside another one.
         let openNanoseconds: Int64
 
-        /// When it began, if only an earlier window's trace has its beginning.
+        /// The begin of the call, if only an earlier window's trace has it.
         @inline(__always) var beganElsewhere: EpochNanoseconds? {
             call.isInstant && call.isSliceSomewhere ? call.began : nil
         }
     }
 
+    /// The open calls of one thread.
     private struct Thread {
         let tid: UInt32
         var calls: [Call] = []
-        /// Whether nothing has come of the thread since the innermost of them began.
+        /// Whether the thread had no event since the innermost call began.
         var endsWithEntry = false
         /// The time of the thread's last event.
         var lastTime = EpochNanoseconds.min
-        /// `takeOpenTime` has returned the open time of the thread up to here.
+        /// The time up to which `takeOpenTime` has returned the thread's open time.
         var toldUntil = EpochNanoseconds.min
-        /// Those of the open calls that are slices.
+        /// The number of open calls that are slices.
         var slices = 0
-        /// Calls given up in this window that are open slices in its trace.
+        /// The number of calls given up in this window that are still open slices in its trace.
         var abandoned = 0
-        /// When a batch last had something of the thread.
+        /// The stamp of the last batch with events of the thread.
         var lastUsed: StateSweep.Stamp
 
         init(tid: UInt32, lastUsed: StateSweep.Stamp) {
@@ -61,18 +63,18 @@ struct OpenCalls: ~Copyable {
 
         var stateBytes: Int { OpenCalls.threadBytes + calls.count * OpenCalls.callBytes }
 
-        /// Whether one more slice is too deep.
+        /// Whether one more slice would be nested too deeply.
         var isFull: Bool { slices + abandoned >= Limits.openSlicesPerThreadMax }
     }
 
     private static var threadBytes: Int { MemoryLayout<Thread>.stride + StateCost.index + 64 }
-    /// Arrays of calls are half empty at worst.
+    /// Twice the size, as arrays of calls are half empty at worst.
     private static var callBytes: Int { 2 * MemoryLayout<Call>.stride }
 
     private var threads: [Thread] = []
     private var index = IndexTable()
     private var last = -1
-    /// No call of which it wasn't told that it is stuck began earlier.
+    /// A lower bound of the begins of calls that have not been reported as stuck.
     private var untoldSince = EpochNanoseconds.max
     private(set) var openCount = 0
 
@@ -86,14 +88,14 @@ struct OpenCalls: ~Copyable {
         return found
     }
 
-    /// Sends for the cell of a thread.
+    /// Prefetches a thread's index cell.
     @inline(__always) func prefetchIndex(_ tid: UInt32) {
         index.prefetchCell(NameHash.mix(UInt64(tid)))
     }
 
-    /// A call begins; whether it is to be shown as a slice. Beyond `Limits.openCallsPerThreadMax` the
-    /// outermost ones, an eighth of all, are given up and counted. `clock`: what the process's clock showed, which no time stamp far ahead
-    /// moves. `used`: when the batch came.
+    /// Begins a call. Returns whether it is to be shown as a slice. Beyond `Limits.openCallsPerThreadMax`, the
+    /// outermost eighth of the calls is given up and counted. `clock`: the process's clock, which timestamps far
+    /// ahead do not move. `used`: the stamp of the batch.
     mutating func push(
         _ call: Call,
         tid: UInt32,
@@ -118,7 +120,7 @@ struct OpenCalls: ~Copyable {
         return !call.isInstant
     }
 
-    /// Some at a time, as those that stay have to be moved.
+    /// Gives up the outermost calls; many at a time, as the others have to be moved.
     private mutating func giveUpOutermost(_ thread: Int, _ totals: UnsafeMutablePointer<SlotTotals>)
     {
         let count = threads[thread].calls.count / 8
@@ -130,10 +132,10 @@ struct OpenCalls: ~Copyable {
         totals.pointee.openCallsEvicted += UInt64(count)
     }
 
-    /// A call ends at `time`: it, nil where no open call matches. The innermost match is taken, so that recursion unwinds
-    /// in order; it is looked for among the innermost `Limits.openSlicesPerThreadMax`, so that exits of calls that are not open
-    /// cost no more than that. Calls inside it whose exits never came are over too: `giveUp` gets those that are slices, the innermost
-    /// first. `clock` as in `push`.
+    /// Ends a call at `time` and returns it, or nil if no open call matches. The innermost match is taken, so that
+    /// recursion unwinds in order. Only the innermost `Limits.openSlicesPerThreadMax` calls are searched, which
+    /// bounds the cost of exits without an open call. Calls inside it whose exits never came end too: `giveUp` gets
+    /// those that are slices, innermost first. `clock`: as in `push`.
     @inline(__always) mutating func pop(
         cookie: Int64,
         function: UInt32,
@@ -179,8 +181,8 @@ struct OpenCalls: ~Copyable {
         )
     }
 
-    /// How long threads have had calls open that are open still, since this was last asked for: a thread's time goes on
-    /// to its last event. O(threads).
+    /// Returns for how long threads have had calls open that are still open, since the last call of this function. A
+    /// thread's time runs up to its last event. O(threads).
     mutating func takeOpenTime() -> UInt64 {
         var sum: UInt64 = 0
         for thread in threads.indices {
@@ -193,10 +195,10 @@ struct OpenCalls: ~Copyable {
         return sum
     }
 
-    /// Begins a window: visits the open calls that its trace repeats, which are slices there again, the outermost of a thread
-    /// first. Those that would take more than `bytesMax` are not repeated: their exits are shown as instants.
-    /// `cost`: bytes that repeating a call takes at most. Returns the sum of the costs, and how many calls are not repeated.
-    /// O(open calls).
+    /// Begins a window: visits the open calls that its trace repeats as slices, the outermost of a thread first.
+    /// Calls that would exceed `bytesMax` are not repeated; their exits are shown as instants. `cost` returns an
+    /// upper bound of the bytes that repeating a call takes. Returns the sum of the costs, and the number of calls
+    /// not repeated. O(open calls).
     mutating func reopen(
         bytesMax: Int,
         cost: (Call) -> Int,
@@ -237,13 +239,13 @@ struct OpenCalls: ~Copyable {
         return (bytes, omitted + tooDeep)
     }
 
-    /// The threads used last come first, as their calls are the likeliest to end.
+    /// The threads in order of their last use, newest first, as their calls are the likeliest to end.
     private var byLastUse: [Int] {
         threads.indices.sorted { (threads[$1].lastUsed, $0) < (threads[$0].lastUsed, $1) }
     }
 
-    /// The innermost calls that began until `limit`, since which nothing has come of their threads, and that were not
-    /// taken so before, with their threads. O(threads), and O(1) where there can be none.
+    /// Returns the innermost calls that began until `limit`, of threads that had no event since. Each call is returned
+    /// only once. O(threads), and O(1) if there can be none.
     mutating func takeStuck(until limit: EpochNanoseconds) -> [(tid: UInt32, call: Call)] {
         guard untoldSince <= limit else { return [] }
         untoldSince = .max
@@ -280,7 +282,7 @@ struct OpenCalls: ~Copyable {
     }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
-        // By position, as a thread by itself would count a reference to its calls.
+        // Accessed by position, as a copy of a thread would retain its array of calls.
         for thread in threads.indices {
             sweep.note(
                 threads[thread].lastUsed,
@@ -289,7 +291,7 @@ struct OpenCalls: ~Copyable {
         }
     }
 
-    /// Gives up the threads that the sweep takes, with the calls open on them, which are counted. O(threads).
+    /// Evicts the threads that the sweep takes, and counts the calls open on them. O(threads).
     mutating func giveUp(_ sweep: inout StateSweep, _ totals: UnsafeMutablePointer<SlotTotals>) {
         let known = threads.count
         var positions = RawArray<UInt32>(capacity: max(known, 1))
@@ -297,7 +299,7 @@ struct OpenCalls: ~Copyable {
         for position in 0..<known {
             guard sweep.takes(threads[position].lastUsed, bytes: threads[position].stateBytes)
             else {
-                // Swapped, so that no reference is counted.
+                // Swapped rather than assigned, which would retain and release.
                 if kept != position { threads.swapAt(kept, position) }
                 positions.append(UInt32(kept))
                 kept += 1
@@ -321,7 +323,7 @@ struct OpenCalls: ~Copyable {
         }
     }
 
-    /// Functions have other positions from here on; those of open calls have one.
+    /// Updates the positions of functions; those of open calls must still exist.
     mutating func moveFunctions(_ positions: borrowing RawArray<UInt32>) {
         for thread in threads.indices {
             for call in threads[thread].calls.indices {

@@ -2,22 +2,22 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// What a window's trace may take to repeat the calls of one slot that are open at its beginning.
+/// The bytes that a window's trace may use to repeat the calls of one slot that are open at its beginning.
 ///
-/// A slot earns it by its events: `Limits.repeatedBytesPerEvent` for each since it began a window last, and
-/// `Limits.repeatedBytesPerSlotMin` whatever there were. It belongs to the slot's state, so that what is repeated does not
-/// depend on the number of workers.
+/// A slot earns `Limits.repeatedBytesPerEvent` for each event since it last began a window, and at least
+/// `Limits.repeatedBytesPerSlotMin`. The budget is part of the slot's state, so that what is repeated does not depend
+/// on the number of workers.
 struct RepetitionBudget: BitwiseCopyable {
     /// The window that `bytesLeft` is for.
     private var window = UInt64.max
     private var bytesLeft = 0
-    /// Events of the slot as that window began.
+    /// The slot's count of events when that window began.
     private var events: UInt64 = 0
 
     init() {}
 
-    /// Bytes that the next process of the slot may use in `window`: three quarters of what is left, so that one process with
-    /// many calls does not take it all. `events`: of the slot so far.
+    /// Returns the bytes that the next process of the slot may use in `window`: three quarters of the rest, so that
+    /// one process with many calls does not use all of it. `events`: the slot's count of events so far.
     mutating func allowance(in window: UInt64, events: UInt64) -> Int {
         if self.window != window {
             self.window = window

@@ -1,41 +1,44 @@
 import SystemIO
 import TraceModel
 
-/// Calls of a process of whose entries and exits only some come. A call is what is proved to be one: an entry and an
-/// exit of one thread, cookie and count of calls, with nothing that contradicts. All else is shown as instants.
+/// Calls of a process of whose entries and exits only some are sent. A call counts as proved if an entry and an exit
+/// agree in thread, cookie and count of calls, and nothing contradicts. Everything else is shown as instants.
 ///
-/// An entry waits until its exit comes, or can't come any more: as an exit around it came, as its function has been
-/// entered again since (exits carry the count of calls so far), as there are too many, or as the window ends. A row that
-/// belongs behind one that waits, at the same time of the same thread, waits with it, so that viewers nest them right.
+/// An entry waits until its exit comes, or can no longer come: because an exit around it came, because its function
+/// has been entered again since (exits carry the count of calls so far), because too many entries wait, or because
+/// the window ends. A row that follows a waiting one, at the same time of the same thread, waits with it, so that
+/// viewers nest them correctly.
 ///
-/// One kind of pair can't be told apart: a function that calls itself and whose inner exit did not come leaves with the
-/// count of the inner call, so the pair is taken for that one, with the outer one's end.
+/// One kind of pair is ambiguous: if a function calls itself and the inner exit is missing, the outer exit carries
+/// the count of the inner call, so the pair is taken for the inner call, with the end of the outer one.
 ///
-/// Times of a thread may go back, as a batch comes late or a clock is set. Calls are proved all the same; one that would
-/// cross another one in the trace is shown as instants.
+/// Times of a thread may go back if a batch comes late or a clock is set. Calls are proved nevertheless; one that
+/// would overlap another in the trace without nesting is shown as instants.
 ///
-/// A pure value: events go in, and what can be written is left in `ready`.
+/// A pure value: events go in, and rows that can be written are left in `ready`.
 struct SampledCalls: ~Copyable {
+    /// An entry or exit, waiting or ready to be written.
     struct Record: BitwiseCopyable {
+        /// What the record represents.
         enum Kind: UInt8 {
-            /// An entry whose exit may come.
+            /// An entry whose exit may still come.
             case open = 0
-            /// The entry of a call.
+            /// The entry of a proved call.
             case begin = 1
-            /// The exit of a call.
+            /// The exit of a proved call.
             case end = 2
-            /// An entry or exit by itself.
+            /// A single entry or exit.
             case instant = 3
         }
 
         let cookie: Int64
-        /// As sent.
+        /// The count of calls as sent.
         let callCount: UInt64
         let averageMicroseconds: UInt64
         let time: EpochNanoseconds
-        /// Of an entry what calls inside it took so far, of an exit how long the call took.
+        /// For an entry the time taken so far by calls inside it, for an exit the duration of the call.
         var nanoseconds: Int64 = 0
-        /// Position in the process's functions.
+        /// The position in the process's functions.
         var function: UInt32
         let tid: UInt32
         let eventType: Int32
@@ -44,7 +47,7 @@ struct SampledCalls: ~Copyable {
         var isSlice = true
         /// Whether an earlier window shows the entry as an instant.
         var isShown = false
-        /// Whether it was told that the call is stuck.
+        /// Whether the call has been reported as stuck.
         var isToldStuck = false
     }
 
@@ -52,18 +55,19 @@ struct SampledCalls: ~Copyable {
     struct Call {
         let began: EpochNanoseconds
         let nanoseconds: Int64
-        /// Less what proved calls inside it took.
+        /// The duration without proved calls inside.
         let selfNanoseconds: Int64
     }
 
+    /// The records that wait of one thread.
     private struct Thread {
         let tid: UInt32
         var records: [Record] = []
-        /// Whether nothing has come of the thread since the last of `records`, an entry.
+        /// Whether the thread had no event since the last of `records`, which is an entry.
         var endsWithEntry = false
-        /// The end of the last slice shown: none that begins or ends before it could nest with it.
+        /// The end of the last slice shown. Slices that begin or end before it could not nest with it.
         var shownUntil = EpochNanoseconds.min
-        /// When a batch last had something of the thread.
+        /// The stamp of the last batch with events of the thread.
         var lastUsed: StateSweep.Stamp
 
         init(tid: UInt32, lastUsed: StateSweep.Stamp) {
@@ -75,10 +79,10 @@ struct SampledCalls: ~Copyable {
     }
 
     private static var threadBytes: Int { MemoryLayout<Thread>.stride + StateCost.index + 64 }
-    /// Arrays of records are half empty at worst.
+    /// Twice the size, as arrays of records are half empty at worst.
     private static var recordBytes: Int { 2 * MemoryLayout<Record>.stride }
 
-    /// Entries of one thread that wait, with rows behind them; beyond it the older half is given up.
+    /// The most entries of a thread that wait, with the rows behind them; beyond it the older half is given up.
     private static var waitingPerThreadMax: Int { Limits.openSlicesPerThreadMax }
 
     private var threads: [Thread] = []
@@ -86,13 +90,13 @@ struct SampledCalls: ~Copyable {
     private var last = -1
     /// The newest count of calls by function.
     private var counts = RawArray<UInt64>(capacity: 4)
-    /// What can be written, in its order. Emptied by `removeReady`.
+    /// The rows that can be written, in order. Emptied by `removeReady`.
     private(set) var ready = RawArray<Record>(capacity: 4)
-    /// How long threads had a call open, as far as that is settled since it was last taken.
+    /// For how long threads had a call open, as far as it is settled and not taken yet.
     private var settledNanoseconds: UInt64 = 0
-    /// Entries that wait.
+    /// The number of entries that wait.
     private(set) var openCount = 0
-    /// Rows that wait: entries that no window shows yet, and what stands behind entries.
+    /// The number of rows that wait: entries that no window shows yet, and rows behind entries.
     private(set) var waitingCount = 0
 
     init() {}
@@ -106,7 +110,7 @@ struct SampledCalls: ~Copyable {
 
     // MARK: Events
 
-    /// An entry; `record` is open. `used`: when its batch came.
+    /// Adds an entry; `record` is of the kind `open`. `used`: the stamp of its batch.
     mutating func enter(
         _ record: Record,
         used: StateSweep.Stamp,
@@ -132,7 +136,7 @@ struct SampledCalls: ~Copyable {
         waitingCount += 1
     }
 
-    /// Entries that wait and are later than one inside them are none of slices.
+    /// Marks waiting entries that are later than an entry inside them: they cannot be slices.
     private mutating func hideEntries(after time: EpochNanoseconds, of thread: Int) {
         for position in threads[thread].records.indices.reversed()
         where threads[thread].records[position].kind == .open
@@ -143,8 +147,8 @@ struct SampledCalls: ~Copyable {
         }
     }
 
-    /// An exit; `record` is one by itself. The call that it ends; nil where none is proved. `isPossible`: whether a call
-    /// that began then can have ended with it; if not, both are shown by themselves.
+    /// Adds an exit; `record` is of the kind `instant`. Returns the call that it ends, or nil if none is proved.
+    /// `isPossible`: returns whether a call that began then can end with it; if not, both are shown as instants.
     mutating func exit(
         _ record: Record,
         used: StateSweep.Stamp,
@@ -166,7 +170,7 @@ struct SampledCalls: ~Copyable {
             ready.append(record)
             return nil
         }
-        // What is open inside it can't be ended any more.
+        // Calls that are open inside it can no longer end.
         for inner in stride(from: threads[thread].records.count - 1, to: position, by: -1)
         where threads[thread].records[inner].kind == .open { giveUp(inner, of: thread) }
         let entry = threads[thread].records[position]
@@ -192,7 +196,7 @@ struct SampledCalls: ~Copyable {
         guard entry.isSlice, record.isSlice,
             record.time >= max(entry.time, threads[thread].shownUntil)
         else {
-            // What calls inside it took is part of what it took.
+            // The time of calls inside it is part of its own duration.
             threads[thread].records[position].nanoseconds = nanoseconds
             giveUp(position, of: thread)
             ready.append(record)
@@ -211,7 +215,7 @@ struct SampledCalls: ~Copyable {
         return call
     }
 
-    /// What a call took counts for the entry around it that waits, or is settled where there is none.
+    /// Adds a call's time to the waiting entry around it; if there is none, the time is settled.
     private mutating func passOn(_ nanoseconds: Int64, from position: Int, of thread: Int) {
         guard nanoseconds > 0 else { return }
         let around = threads[thread].records[..<position].lastIndex { $0.kind == .open }
@@ -222,7 +226,7 @@ struct SampledCalls: ~Copyable {
         }
     }
 
-    /// An entry whose exit won't come.
+    /// Gives up an entry whose exit will not come.
     private mutating func giveUp(_ position: Int, of thread: Int) {
         var record = threads[thread].records.remove(at: position)
         passOn(record.nanoseconds, from: position, of: thread)
@@ -246,8 +250,8 @@ struct SampledCalls: ~Copyable {
         release(from: 0, of: thread)
     }
 
-    /// Moves to `ready` what does not stand behind an entry that waits, of the same time. All before `position` waits
-    /// already, or is of another time.
+    /// Moves to `ready` the rows that are not behind a waiting entry of the same time. All records before `position`
+    /// wait already, or are of another time.
     private mutating func release(from position: Int, of thread: Int) {
         let count = threads[thread].records.count
         guard position < count else { return }
@@ -278,8 +282,8 @@ struct SampledCalls: ~Copyable {
 
     // MARK: Windows and time
 
-    /// Moves all that waits to `ready`, entries as instants. These are remembered: a later window shows the call whose
-    /// exit still comes.
+    /// Moves everything that waits to `ready`, entries as instants. The entries are remembered, and a later window
+    /// shows the call if the exit still comes.
     mutating func showAll() {
         for thread in threads.indices where !threads[thread].records.isEmpty {
             var kept: [Record] = []
@@ -301,8 +305,7 @@ struct SampledCalls: ~Copyable {
         waitingCount = 0
     }
 
-    /// The entries until `limit` since which nothing has come of their threads and that were not taken so before.
-    /// O(threads).
+    /// Returns the entries until `limit` after which their threads had no event, each entry only once. O(threads).
     mutating func takeStuck(until limit: EpochNanoseconds) -> [Record] {
         guard openCount > 0 else { return [] }
         var stuck: [Record] = []
@@ -325,7 +328,7 @@ struct SampledCalls: ~Copyable {
         counts[function] = RunningCount.next(after: counts[function], record.callCount)
     }
 
-    /// Whether exits of its function carry other counts by now.
+    /// Returns whether exits of its function already carry higher counts.
     private func isPast(_ entry: Record) -> Bool {
         entry.callCount != 0 && counts[Int(entry.function)] > entry.callCount
     }
@@ -351,7 +354,7 @@ struct SampledCalls: ~Copyable {
 
     // MARK: Bounds
 
-    /// At most, as an entry that waits counts twice.
+    /// An upper bound, as an entry that waits counts twice.
     @inline(__always) var stateBytes: Int {
         threads.count &* Self.threadBytes &+ (openCount &+ waitingCount) &* Self.recordBytes
             &+ counts.count &* 2
@@ -362,7 +365,7 @@ struct SampledCalls: ~Copyable {
         for thread in threads { sweep.note(thread.lastUsed, bytes: thread.stateBytes) }
     }
 
-    /// Gives up the threads that the sweep takes; what waited of them is left in `ready`, entries as instants.
+    /// Evicts the threads that the sweep takes. Their waiting rows are left in `ready`, entries as instants.
     /// O(threads).
     mutating func giveUp(_ sweep: inout StateSweep, _ totals: UnsafeMutablePointer<SlotTotals>) {
         let known = threads.count
@@ -370,7 +373,7 @@ struct SampledCalls: ~Copyable {
         var kept = 0
         for thread in 0..<known {
             guard sweep.takes(threads[thread].lastUsed, bytes: threads[thread].stateBytes) else {
-                // Swapped, so that no reference is counted.
+                // Swapped rather than assigned, which would retain and release.
                 if kept != thread { threads.swapAt(kept, thread) }
                 positions.append(UInt32(kept))
                 kept += 1
@@ -398,14 +401,14 @@ struct SampledCalls: ~Copyable {
         threads[thread].records = []
     }
 
-    /// Visits the functions of all that waits.
+    /// Visits the functions of all waiting records.
     borrowing func visitFunctions(_ visit: (UInt32) -> Void) {
         for thread in threads.indices where !threads[thread].records.isEmpty {
             for record in threads[thread].records { visit(record.function) }
         }
     }
 
-    /// Functions have other positions from here on, `.max` those that are gone. Nothing may be in `ready`.
+    /// Updates the positions of functions, `.max` for evicted ones. `ready` must be empty.
     mutating func moveFunctions(_ positions: borrowing RawArray<UInt32>, count: Int) {
         precondition(ready.count == 0, "rows that are ready name functions")
         for thread in threads.indices {

@@ -1,13 +1,13 @@
 import TraceModel
 
-/// Walks the frames of a call stack as sent: what stands between newlines.
+/// Iterates over the frames of a call stack as sent, which are separated by newlines.
 struct GPUFrames: IteratorProtocol {
     private let text: ByteView
     private var at = 0
 
     init(_ text: ByteView) { self.text = text }
 
-    /// The next frame, an empty one included; nil after the last, and at once for an empty text.
+    /// Returns the next frame, which may be empty; nil after the last one, and at once if the text is empty.
     mutating func next() -> ByteView? {
         guard let start = text.start, at < text.count else { return nil }
         let rest = UnsafeRawBufferPointer(start: start + at, count: text.count - at)
@@ -16,7 +16,7 @@ struct GPUFrames: IteratorProtocol {
         return ByteView(start: rest.baseAddress, count: length)
     }
 
-    /// Whether the frame belongs into the stack-message file: not a blank one, not CUDA's own entry.
+    /// Returns whether the stack-message file shows the frame: it is neither blank nor CUDA's own entry.
     static func isShown(_ frame: ByteView) -> Bool {
         guard let first = frame.buffer.firstIndex(where: { !isBlank($0) }) else { return false }
         let trimmed = UnsafeRawBufferPointer(rebasing: frame.buffer[first...])

@@ -6,8 +6,7 @@ import TraceModel
 import TraceSummaries
 import TraceWire
 
-/// What one process does on GPUs: its memory there, launches by kernel, transfer rates by kind. Call
-/// stacks are written, not kept.
+/// The GPU use of one process: memory, launches by kernel, transfer rates by kind. Call stacks are written, not kept.
 struct GPUModel: ProcessModel, ~Copyable {
     typealias Event = GPUEvent
 
@@ -30,7 +29,7 @@ struct GPUModel: ProcessModel, ~Copyable {
     private var growth = GrowthRules()
     private var kernels = NamedTable<GPUSeries>()
     private var kinds = NamedTable<GPUSeries>()
-    /// Whether kernels have been given up, so that one that seems new may have been known.
+    /// Whether kernels have been evicted, so that a seemingly new one may have been known before.
     private var hasGivenUp = false
 
     init() {}
@@ -71,7 +70,7 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     private mutating func launch(_ event: GPUEvent, _ context: EventContext) {
         let kernelName = context.text(event.text)
-        // There may be many kernels: their table's cell comes while the first row is written.
+        // There may be many kernels: the index cell is prefetched while the first row is written.
         let hash = kernels.prefetchIndex(kernelName.view)
         let name = kernelName.isEmpty ? EventText("launch") : kernelName
         var text = context.beginEvent(.instant, "gpu", name: name)
@@ -147,7 +146,7 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     // MARK: Rows
 
-    /// The value of a counter track that is called after a name of the agent's.
+    /// Writes the value of a counter track that is named after a name of the agent's.
     private func track(
         _ name: StaticString,
         _ series: NamedTable<GPUSeries>.Place,
@@ -192,7 +191,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         }
     }
 
-    /// The kernel called `other` counts for those that are given up.
+    /// Evicts kernels; their counts move to the kernel called `other`.
     mutating func giveUp(
         _ sweep: inout StateSweep,
         _ owner: StateOwner,
@@ -226,7 +225,8 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     // MARK: The open window
 
-    /// Names that summaries cut, and those that the process's activity knows from a version before, add to its items.
+    /// Takes the open window. Names that summaries cut, and items that the process's activity has from an older
+    /// version's checkpoint, are added to `activity`.
     mutating func takeWindow(
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void

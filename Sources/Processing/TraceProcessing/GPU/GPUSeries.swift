@@ -3,27 +3,28 @@ import TraceMetrics
 import TraceModel
 import TraceSummaries
 
-/// One kernel's launches, or the rate of one kind of transfer, of one process.
+/// The launches of one kernel, or the rate of one kind of transfer, of one process.
 struct GPUSeries: NamedEntry, ~Copyable {
     private let ownedName: OwnedName
     private(set) var total = CounterTotal()
-    /// Of a kernel the count as last sent; of a kind of transfer the newest rate in bytes a second. And when.
+    /// For a kernel the count as last sent; for a kind of transfer the newest rate in bytes per second. `lastTime` is
+    /// its time.
     private(set) var last: UInt64 = 0
     private var lastTime = EpochNanoseconds.min
-    /// Of a kind of transfer: bytes in one of the original's megabytes.
+    /// For a kind of transfer: the bytes of one of the original's megabytes.
     private var megabyte: UInt32 = 1_000_000
-    /// Of a kind of transfer.
+    /// For a kind of transfer: its rules.
     var rules = TransferRules()
-    /// When a batch last had something of it.
+    /// The stamp of the last batch with events of it.
     private(set) var lastUsed: StateSweep.Stamp = 0
-    /// Of a kernel whether it may have been given up before, so that its agent's first count says nothing about how many
+    /// For a kernel: whether it may have been evicted before. Then the agent's first count does not tell how many
     /// launches are new.
     var mayReturn = false
     private(set) var isDirty = false
-    /// Of a kernel: what the open window has seen of it.
+    /// For a kernel: launches and events in the open window.
     private var windowLaunches: UInt64 = 0
     private var windowEvents: UInt64 = 0
-    /// Of a kernel: where the summary of the last window had its name.
+    /// For a kernel: the position of its name in the summary of the last window.
     private var place = UInt32.max
     private var told = SeriesSet()
 
@@ -31,7 +32,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
 
     var name: ByteView { ownedName.view }
 
-    /// Takes in an event of a kernel; how many launches it brings.
+    /// Applies an event of a kernel and returns the launches that it adds.
     @inline(__always) mutating func launch(_ sent: UInt64, _ context: EventContext) -> UInt64 {
         isDirty = true
         lastUsed = context.used
@@ -52,7 +53,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
         return launches
     }
 
-    /// Counts from here on what another kernel has counted, in the open window too: that one is given up.
+    /// Adds the counts of another kernel, which is evicted, including those of the open window.
     mutating func absorb(_ other: borrowing GPUSeries) {
         total.add(other.total.value)
         windowLaunches = SummaryValues.sum(windowLaunches, other.windowLaunches)
@@ -61,7 +62,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
         isDirty = true
     }
 
-    /// Takes in the rate of a kind of transfer; whether it is the newest one.
+    /// Applies the rate of a kind of transfer. Returns whether it is the newest one.
     @inline(__always) mutating func record(
         _ value: UInt64,
         megabyte: UInt32,
@@ -75,8 +76,8 @@ struct GPUSeries: NamedEntry, ~Copyable {
         return true
     }
 
-    /// Visits the kernel where the open window has seen it, with its place in what adds up rows by name; then a new window
-    /// begins. The columns are those of `SummarySchema`.
+    /// Visits the kernel if it was used in the open window, then begins a new one. `visit` also gets the kernel's
+    /// position in the table that aggregates rows by name. The columns are those of `SummarySchema`.
     @inline(__always) mutating func takeWindow(_ visit: (SummaryValues, inout UInt32) -> Void) {
         guard windowEvents > 0 else { return }
         var values = SummaryValues()
@@ -86,7 +87,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
         visit(values, &place)
     }
 
-    /// Of a kernel.
+    /// Adds the series of a kernel.
     mutating func collectLaunches(_ series: inout SeriesWriter) {
         isDirty = false
         series.begin(told, count: 2, name: name)
@@ -95,7 +96,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
         told = series.end()
     }
 
-    /// Of a kind of transfer.
+    /// Adds the series of a kind of transfer.
     mutating func collectRate(_ series: inout SeriesWriter) {
         isDirty = false
         series.begin(told, count: 2, name: name)

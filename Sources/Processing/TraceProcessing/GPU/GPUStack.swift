@@ -2,11 +2,11 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// Writes a call stack: as an argument of its event, and to the stack-message file. `isPlain` is what
-/// `RawBuffer.isPlainStack` says of it.
+/// Writes a call stack: as an argument of its event, and to the stack-message file. `isPlain` is the result of
+/// `RawBuffer.isPlainStack`.
 enum GPUStack {
-    /// Appends all frames as an array of strings and a comma. Beyond `Limits.stackFramesMax` the outermost
-    /// ones are left out and counted.
+    /// Appends all frames as an array of strings, and a comma. Beyond `Limits.stackFramesMax`, the outermost ones are
+    /// left out and counted.
     static func appendArray(
         _ stack: ByteView,
         isPlain: Bool,
@@ -34,11 +34,11 @@ enum GPUStack {
         context.totals.pointee.framesCut += UInt64(count - Limits.stackFramesMax)
     }
 
-    /// Appends the frames that are shown, as many as are kept, to the stack-message file, and returns how
-    /// many: no line without one. Between rows only.
+    /// Appends the shown frames, up to the bound, to the stack-message file, and returns their number. If there are
+    /// none, no line is written. Call it between rows only.
     static func file(_ stack: ByteView, isPlain: Bool, _ context: EventContext) -> Int {
         let scratch = context.json.buffer
-        // The end of the rows' memory serves as scratch; what is written there is dropped again.
+        // The end of the rows' memory serves as scratch space; what is written there is dropped again.
         let start = scratch.text.count
         var frames = GPUFrames(stack)
         var count = 0
