@@ -2,10 +2,10 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// What is counted of a process's CPU use under one name.
+/// The CPU counters of a process under one name.
 struct CPUAccount: ProcessAccount, ~Copyable {
     private let ownedName: OwnedName
-    /// Microseconds.
+    /// Microseconds, as `offTime`.
     var onTime = CounterTotal()
     var offTime = CounterTotal()
     var migrations = CounterTotal()

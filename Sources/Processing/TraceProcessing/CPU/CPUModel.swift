@@ -5,7 +5,7 @@ import TraceModel
 import TraceSummaries
 import TraceWire
 
-/// CPU use of one process. Samples out of order leave rows, but say nothing about the state.
+/// CPU use of one process. Samples out of order give rows, but do not change the state.
 struct CPUModel: ProcessModel, ~Copyable {
     typealias Event = CPUEvent
 
@@ -22,7 +22,7 @@ struct CPUModel: ProcessModel, ~Copyable {
     private(set) var visited = CPUSet()
     private var visits = CPUVisits()
     private var normaliser = CPUNormaliser()
-    /// As last sent, microseconds.
+    /// The values as last sent, in microseconds.
     private var sentOnTime: UInt64 = 0
     private var sentOffTime: UInt64 = 0
     private(set) var migrationRate = CounterRate()
@@ -159,7 +159,7 @@ struct CPUModel: ProcessModel, ~Copyable {
         }
     }
 
-    /// Nothing of it gives way but the process as a whole.
+    /// Only the process as a whole can be evicted.
     @inline(__always) var stateBytes: Int {
         accounts.stateBytes &+ visited.count &* CPUVisits.bytesPerCPU &+ 2 &* visited.memoryBytes
     }

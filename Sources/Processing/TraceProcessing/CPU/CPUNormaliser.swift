@@ -2,11 +2,13 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// Makes of a process's CPU events, in either dialect, what statistics and rules work with.
+/// Converts a process's CPU events of either dialect into what statistics and rules use.
 ///
-/// NEUTRACER: times are sums of sums and worth nothing, so CPU time is utilization over the time between samples;
-/// counts of migrations go back to 0 once an hour, which is no restart; the hotspot's share is a fraction.
+/// NEUTRACER: times are sums of sums and therefore useless, so CPU time is utilization times the time between
+/// samples. Counts of migrations restart at 0 once an hour, which is not a restart of the process. The hotspot's
+/// share is a fraction.
 struct CPUNormaliser: BitwiseCopyable {
+    /// The values of an event in a form that does not depend on the dialect.
     struct Sample {
         var utilizationPercent: Double
         var hotspotPercent: Double
@@ -18,19 +20,19 @@ struct CPUNormaliser: BitwiseCopyable {
         var numaMigrations = Growth()
     }
 
-    /// What one sample can stand for.
+    /// The longest time that one sample can represent.
     private static var sampleNanosecondsMax: Int64 { 10_000_000_000 }
 
     private(set) var onTime = CumulativeCounter()
     private(set) var offTime = CumulativeCounter()
     private(set) var migrations = CumulativeCounter()
     private(set) var numaMigrations = CumulativeCounter()
-    /// The last sample's time.
+    /// The time of the last sample.
     private var lastTime = EpochNanoseconds.min
 
     init() {}
 
-    /// Whether a counter says that the state kept so far is another process's.
+    /// Returns whether a counter shows that the state kept so far belongs to another process.
     @inline(__always) func isFalling(_ event: CPUEvent, _ semantics: Semantics) -> Bool {
         semantics == .cumulative
             && (onTime.falls(to: event.onCPUMicroseconds)
@@ -39,7 +41,7 @@ struct CPUNormaliser: BitwiseCopyable {
                 || numaMigrations.falls(to: UInt64(event.numaMigrations)))
     }
 
-    /// Takes in an event that is not late.
+    /// Applies an event that is not late.
     @inline(__always) mutating func take(
         _ event: CPUEvent,
         _ process: ProcessIdentity.Sample,
@@ -107,8 +109,8 @@ struct CPUNormaliser: BitwiseCopyable {
 }
 
 extension CumulativeCounter {
-    /// Takes in a running total since the process began. `own`: what the event itself stands for of it, all that is
-    /// known of the window where it is the process's first.
+    /// Applies a running total since the process began. `own`: the event's own part of it, which is all that is known
+    /// of the window if the event is the process's first.
     @inline(__always) mutating func take(
         total sample: UInt64,
         _ process: ProcessIdentity.Sample,
@@ -120,7 +122,7 @@ extension CumulativeCounter {
         return Growth(counted: counted, inWindow: process.isFirst ? min(sample, own) : inWindow)
     }
 
-    /// Takes in a running count of the agent's, which may go back to 0 at any time.
+    /// Applies a running count of the agent's, which may restart at 0 at any time.
     @inline(__always) mutating func take(
         running sample: UInt64,
         _ process: ProcessIdentity.Sample,

@@ -1,7 +1,7 @@
 import TraceFiles
 import TraceWire
 
-/// The large ones of a CPU event's numbers, and those with decimals.
+/// The large numbers of a CPU event, and those with decimals.
 struct CPUNumbers: ~Copyable {
     let utilization: DoubleText
     let hotspot: DoubleText

@@ -3,7 +3,7 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// What the rules remember of one process's CPU use.
+/// The rules' state for one process's CPU use.
 struct CPURules: BitwiseCopyable {
     private var utilization = SlidingMean()
     private var high = Alarm()
@@ -13,7 +13,7 @@ struct CPURules: BitwiseCopyable {
 
     init() {}
 
-    /// Judges a sample of the process's own time.
+    /// Evaluates a sample of the process's own time.
     @inline(__always) mutating func judge(
         _ sample: CPUNormaliser.Sample,
         _ event: CPUEvent,
@@ -25,7 +25,7 @@ struct CPURules: BitwiseCopyable {
         judgeHotspot(sample.hotspotPercent, event.hotspotCPU, cpusSeen, process, context)
     }
 
-    /// Judges a rate of migrations that was just measured.
+    /// Evaluates a newly measured rate of migrations.
     mutating func judge(
         migrationsPerSecond rate: Double,
         of process: ByteView,
@@ -48,7 +48,7 @@ struct CPURules: BitwiseCopyable {
         )
     }
 
-    /// The same for migrations between NUMA nodes.
+    /// Evaluates a newly measured rate of migrations between NUMA nodes.
     mutating func judge(numaPerSecond rate: Double, of process: ByteView, _ context: EventContext) {
         guard context.isEnabled(.numaMigration) else { return }
         let limit = context.threshold(.numaRaisePerSecond)

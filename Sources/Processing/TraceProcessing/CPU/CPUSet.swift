@@ -1,17 +1,17 @@
 import SystemIO
 import TraceModel
 
-/// A set of CPU numbers. Numbers from `numberMax` on share one bit. Those up to 63 lie in place: most machines have no
-/// others, and there is a set of each process.
+/// A set of CPU numbers. Numbers from `numberMax` on share one bit. Numbers up to 63 are stored inline: most machines
+/// have no others, and every process has a set.
 struct CPUSet {
     private static var wordCount: Int { 16 }
 
     private var first: UInt64 = 0
-    /// Of the CPUs from 64 on; empty where none of them is in the set.
+    /// The words of the CPUs from 64 on; empty if none of them is in the set.
     private var others: [UInt64] = []
     private(set) var count = 0
 
-    /// What it takes beyond itself.
+    /// The bytes that the set takes beyond its inline size.
     @inline(__always) var memoryBytes: Int {
         others.isEmpty ? 0 : Self.wordCount * 8 + 2 * StateCost.allocation
     }
@@ -20,7 +20,7 @@ struct CPUSet {
 
     init() {}
 
-    /// The number that a CPU goes by here.
+    /// Returns the number that represents a CPU in the set.
     @inline(__always) static func number(of cpu: UInt32) -> Int { Int(min(cpu, UInt32(numberMax))) }
 
     @inline(__always) mutating func insert(_ cpu: UInt32) {
@@ -45,7 +45,7 @@ struct CPUSet {
 
     func contains(_ number: Int) -> Bool { word(number >> 6) >> UInt64(number & 63) & 1 == 1 }
 
-    /// How many of them have a lower number.
+    /// Returns how many members have a lower number.
     func rank(of number: Int) -> Int {
         var rank = 0
         for index in 0..<(number >> 6) { rank += word(index).nonzeroBitCount }
@@ -53,7 +53,7 @@ struct CPUSet {
         return rank + lower.nonzeroBitCount
     }
 
-    /// Visits their numbers, the lowest first.
+    /// Visits the members in ascending order.
     func visit(_ body: (_ number: Int) -> Void) {
         for index in 0..<Self.wordCount {
             var rest = word(index)

@@ -1,7 +1,7 @@
 import SystemIO
 import TraceModel
 
-/// A process's use of CPUs in percent: last, mean and greatest sample. What is no number is passed over.
+/// A process's CPU utilization in percent: the last, mean and greatest sample. Non-finite samples are ignored.
 struct CPUUtilization: BitwiseCopyable {
     private(set) var last = 0.0
     private(set) var max = 0.0

@@ -1,30 +1,31 @@
 import SystemIO
 import TraceModel
 
-/// On which CPUs the samples of the open window have found a process. 16 bytes a CPU that was ever seen, of which there
-/// are at most those that `CPUSet` tells apart.
+/// The CPUs on which the samples of the open window found a process. 16 bytes for each CPU ever seen, bounded by the
+/// numbers that `CPUSet` distinguishes.
 struct CPUVisits {
+    /// The counts of one CPU in the open window.
     struct Counts: BitwiseCopyable {
         var samples: UInt64 = 0
-        /// Samples that came right after one on another CPU.
+        /// Samples whose predecessor was on another CPU.
         var moves: UInt64 = 0
     }
 
-    /// The CPUs that have a place in `counts`, where they stand by their numbers.
+    /// The CPUs that have an element in `counts`, which is ordered by their numbers.
     private var known = CPUSet()
     private var counts: [Counts] = []
-    /// Where the last sample found the process; nil where there was none of it yet.
+    /// The CPU of the last sample; nil before the first one.
     private var last: Int?
-    /// What is not in `counts` yet of the last sample's CPU: most samples find the process where the last one did, and have
-    /// nothing to look up.
+    /// Counts of the last sample's CPU that are not in `counts` yet. Most samples find the process on the same CPU as
+    /// the previous one, and then need no lookup.
     private var current = Counts()
 
-    /// What a CPU that was visited takes at most.
+    /// The most bytes that a CPU takes.
     static var bytesPerCPU: Int { 2 * MemoryLayout<Counts>.stride }
 
     init() {}
 
-    /// Notes a sample; whether the process was on another CPU before.
+    /// Applies a sample. Returns whether the process was on another CPU before.
     @inline(__always) mutating func note(_ cpu: UInt32) -> Bool {
         let number = CPUSet.number(of: cpu)
         guard number != last else {
@@ -42,7 +43,7 @@ struct CPUVisits {
         return isMove
     }
 
-    /// The process is another one from here on: where it is found next is no move.
+    /// Notes that the process is another one from here on: where it is found next is no move.
     mutating func restart() {
         settle()
         last = nil
@@ -60,10 +61,9 @@ struct CPUVisits {
         current = Counts()
     }
 
-    /// Visits the CPUs of the open window by their numbers, with the samples of all of them together; then a new window
-    /// begins.
+    /// Visits the CPUs of the open window by their numbers, with the count of all samples, then begins a new window.
     mutating func takeWindow(_ visit: (_ number: Int, Counts, _ samples: UInt64) -> Void) {
-        // Most processes are on one CPU or have one sample: nothing has to be remembered of that.
+        // Most processes have a single CPU or sample, for which `counts` is not needed.
         if counts.isEmpty {
             if let last, current.samples > 0 { visit(last, current, current.samples) }
             current = Counts()
@@ -75,7 +75,7 @@ struct CPUVisits {
         for place in counts.indices { counts[place] = Counts() }
     }
 
-    /// Visits the CPUs in `counts` that the window has seen.
+    /// Visits the CPUs in `counts` that have samples in the window.
     private func visitCounts(_ visit: (_ number: Int, Counts) -> Void) {
         var place = 0
         known.visit { number in

@@ -2,11 +2,11 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// What is counted of a process under one name. It stays when the process takes another name, so that
-/// nothing goes back should the name return.
+/// The counters of a process under one name. It stays when the process takes another name, so that no counter
+/// decreases if the name returns.
 struct IOAccount: NamedEntry, ~Copyable {
     private var ownedName = OwnedName(.empty)
-    /// Of operations other than reads and writes.
+    /// Counters of operations other than reads and writes.
     private var bytes = CounterTotal()
     private var operations = CounterTotal()
     private var devices = NamedTable<IODevice>()
@@ -19,7 +19,7 @@ struct IOAccount: NamedEntry, ~Copyable {
 
     @inline(__always) var deviceBytes: Int { devices.stateBytes }
 
-    /// Reads and writes are counted by the agent: of them only the latency is new.
+    /// Records an operation. Reads and writes are counted by the agent: only their latency is new.
     @inline(__always) mutating func record(
         _ operation: IOOperation,
         device: ByteView,
@@ -31,7 +31,7 @@ struct IOAccount: NamedEntry, ~Copyable {
             bytes.add(byteCount)
             operations.add(1)
         }
-        // Names beyond the bound share an entry; sums over devices lose nothing by it.
+        // Names beyond the bound share an entry; sums over devices remain exact.
         devices.entry(of: device, countMax: Limits.devicesPerProcessMax).place.pointee.record(
             operation,
             milliseconds: milliseconds

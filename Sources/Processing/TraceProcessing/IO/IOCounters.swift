@@ -3,23 +3,23 @@ import TraceMetrics
 import TraceModel
 import TraceWire
 
-/// What is shown of a process's reads and writes: how much so far, how fast, and what its agent said last.
+/// The reported values of a process's reads and writes: totals, rates, and the agent's last values.
 struct IOCounters: BitwiseCopyable {
     var normaliser = IONormaliser()
-    /// Bytes since the process was last another one, whatever its name.
+    /// Bytes since the process last restarted, whatever its name.
     private(set) var traffic: (UInt64, UInt64) = (0, 0)
     private var readRate = CounterRate()
     private var writeRate = CounterRate()
-    /// Operations, as `traffic`.
+    /// Operations since the process last restarted.
     private var operations: (UInt64, UInt64) = (0, 0)
-    /// As last sent: bytes, and mean latencies in the agent's unit.
+    /// The values as last sent: bytes, and mean latencies in the agent's unit.
     private var sentBytes: (UInt64, UInt64) = (0, 0)
     private var readLatency = 0.0
     private var writeLatency = 0.0
 
     init() {}
 
-    /// Takes in an event that is not late, of which `sample` was made.
+    /// Applies an event that is not late, whose normalised form is `sample`.
     @inline(__always) mutating func take(
         _ event: IOEvent,
         _ sample: IONormaliser.Sample,
@@ -33,7 +33,7 @@ struct IOCounters: BitwiseCopyable {
         writeLatency = event.averageWriteLatencyMilliseconds
     }
 
-    /// Takes in what an event's counters have grown by.
+    /// Adds the growth of an event's counters.
     @inline(__always) mutating func add(_ sample: IONormaliser.Sample) {
         traffic.0 = CounterTotal.sum(traffic.0, sample.readBytes.counted)
         traffic.1 = CounterTotal.sum(traffic.1, sample.writeBytes.counted)
@@ -41,7 +41,7 @@ struct IOCounters: BitwiseCopyable {
         operations.1 = CounterTotal.sum(operations.1, sample.writeOperations.counted)
     }
 
-    /// The process is another one.
+    /// Resets the totals and rates, as the process is another one.
     mutating func restart() {
         traffic = (0, 0)
         operations = (0, 0)

@@ -1,15 +1,15 @@
 import SystemIO
 import TraceModel
 
-/// A histogram of latencies. Sums are integers, so that they don't depend on the order of adding.
+/// A histogram of latencies. Sums are integers, so that they do not depend on the order of addition.
 struct IOLatency: BitwiseCopyable {
-    /// One count a bound of `MetricBounds.latencySeconds`, and one beyond.
+    /// One count for each bound of `MetricBounds.latencySeconds`, and one for what exceeds them.
     private(set) var buckets = InlineArray<15, UInt64>(repeating: 0)
     private(set) var nanoseconds = CounterTotal()
 
     init() {}
 
-    /// What is no duration (negative, infinite, NaN) is not counted.
+    /// Records a latency; invalid durations (negative, infinite, NaN) are ignored.
     @inline(__always) mutating func record(milliseconds: Double) {
         guard milliseconds >= 0, milliseconds.isFinite else { return }
         let duration = Int64(min((milliseconds * 1e6).rounded(), 1e18))
@@ -17,7 +17,7 @@ struct IOLatency: BitwiseCopyable {
         nanoseconds.add(UInt64(duration))
     }
 
-    /// The bucket of a duration; the bounds are those of `MetricBounds.latencySeconds`.
+    /// Returns the bucket of a duration; the bounds are those of `MetricBounds.latencySeconds`.
     @inline(__always) static func bucket(_ nanoseconds: Int64) -> Int {
         switch nanoseconds {
         case ...10_000: 0

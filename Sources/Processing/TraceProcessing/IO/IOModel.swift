@@ -4,7 +4,7 @@ import TraceMetrics
 import TraceModel
 import TraceWire
 
-/// Block device operations of one process: latencies by operation and device, and what its agent counts.
+/// Block device operations of one process: latencies by operation and device, and the agent's counters.
 struct IOModel: ProcessModel, ~Copyable {
     typealias Event = IOEvent
 
@@ -17,11 +17,11 @@ struct IOModel: ProcessModel, ~Copyable {
 
     private var identity = ProcessIdentity()
     private var accounts = NamedTable<IOAccount>()
-    /// The account of the name that the process has now; nil before its first event.
+    /// The account of the process's current name; nil before its first event.
     private var current: NamedTable<IOAccount>.Place?
     private var counters = IOCounters()
     private var rules = IORules()
-    /// What the accounts' devices take of their slot's budget.
+    /// The bytes that the slot's budget is charged with for the accounts' devices.
     private var deviceBytes = 0
 
     init() {}
@@ -53,8 +53,7 @@ struct IOModel: ProcessModel, ~Copyable {
         rules.judge(event, operation: row.operation.view, of: identity.name.view, context)
     }
 
-    /// The account that the event belongs to, after what the agent counts is taken in. An event out of
-    /// order says nothing about that.
+    /// Applies the agent's counters, unless the event is out of order, and returns the event's account.
     @inline(__always) private mutating func observe(
         _ event: IOEvent,
         _ operation: IOOperation,
@@ -98,7 +97,7 @@ struct IOModel: ProcessModel, ~Copyable {
         return account
     }
 
-    /// Nothing of it gives way but the process as a whole.
+    /// Only the process as a whole can be evicted.
     @inline(__always) var stateBytes: Int { accounts.stateBytes &+ deviceBytes }
 
     borrowing func processName() -> ByteView { identity.name.view }

@@ -2,12 +2,13 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// Makes of a process's I/O events, in either dialect, what statistics and rules work with.
+/// Converts a process's I/O events of either dialect into what statistics and rules use.
 ///
-/// NEUTRACER: bytes are those since the last event that was sent; operations are running counts. All of them go back to
-/// 0 once an hour, which shows by a count that has not grown with an operation of its own; the difference of bytes is
-/// cut at 0 then, and the event's own bytes count.
+/// NEUTRACER: bytes are those since the last event that was sent; operations are running counts. All of them restart
+/// at 0 once an hour, which shows in a count that has not grown although the event is such an operation. The agent
+/// then cuts the difference of bytes at 0, and the event's own bytes count.
 struct IONormaliser: BitwiseCopyable {
+    /// The values of an event in a form that does not depend on the dialect.
     struct Sample {
         var readBytes = Growth()
         var writeBytes = Growth()
@@ -22,7 +23,7 @@ struct IONormaliser: BitwiseCopyable {
 
     init() {}
 
-    /// Whether a counter says that the state kept so far is another process's.
+    /// Returns whether a counter shows that the state kept so far belongs to another process.
     @inline(__always) func isFalling(_ event: IOEvent, _ semantics: Semantics) -> Bool {
         semantics == .cumulative
             && (readBytes.falls(to: event.readBytes) || writeBytes.falls(to: event.writeBytes)
@@ -30,7 +31,7 @@ struct IONormaliser: BitwiseCopyable {
                 || writeOperations.falls(to: event.writeOperations))
     }
 
-    /// Takes in an event. Of one that is late running totals say nothing.
+    /// Applies an event. The running totals of a late event are ignored.
     @inline(__always) mutating func take(
         _ event: IOEvent,
         operation: IOOperation,
@@ -117,7 +118,7 @@ struct IONormaliser: BitwiseCopyable {
         return Growth(difference)
     }
 
-    /// Series have another name from here on and begin at 0.
+    /// Starts the series at 0, as they have another name from here on.
     mutating func beginSeries() {
         readBytes.beginSeries()
         writeBytes.beginSeries()

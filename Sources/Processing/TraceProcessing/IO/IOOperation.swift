@@ -1,12 +1,12 @@
 import TraceModel
 
-/// What an operation is counted under. Raw values are positions in arrays and in stored state.
+/// The kind under which an operation is counted. Raw values are positions in arrays and in stored state.
 enum IOOperation: Int, CaseIterable {
     case read = 0
     case write = 1
     case other = 2
 
-    /// The label of metrics.
+    /// The label in metrics.
     var label: String {
         switch self {
         case .read: "read"
@@ -15,7 +15,7 @@ enum IOOperation: Int, CaseIterable {
         }
     }
 
-    /// By the agent's name for it, in any case of letters.
+    /// Maps the agent's name of an operation, ignoring case.
     @inline(__always) init(_ name: ByteView) {
         if Self.matches(name, "read") {
             self = .read

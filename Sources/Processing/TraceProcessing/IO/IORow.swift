@@ -3,13 +3,13 @@ import TraceFiles
 import TraceModel
 import TraceWire
 
-/// What an event leaves in the trace and in the table, with its texts as they are written.
+/// The trace and table rows of an event, with its texts in output form.
 struct IORow {
     let comm: EventText
     let operation: EventText
     let device: EventText
 
-    /// The large ones of an event's numbers, and those with decimals.
+    /// The large numbers of an event, and those with decimals.
     private struct Numbers: ~Copyable {
         let bytes: NumberText
         let readBytes: NumberText
@@ -32,7 +32,7 @@ struct IORow {
         }
     }
 
-    /// `bytes`: read and written so far, which the trace shows as a counter.
+    /// Writes the rows. `bytes`: read and written so far, which the trace shows as a counter.
     @inline(__always) func write(_ event: IOEvent, bytes: (UInt64, UInt64), _ context: EventContext)
     {
         let numbers = Numbers(event)

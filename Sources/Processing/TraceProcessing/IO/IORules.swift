@@ -4,7 +4,7 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// What the rules remember of one process's I/O.
+/// The rules' state for one process's I/O.
 struct IORules: BitwiseCopyable {
     private static let spike = TrafficRules.Names(
         rule: .throughputSpike,
@@ -14,14 +14,14 @@ struct IORules: BitwiseCopyable {
         factorMin: .throughputFactorMin
     )
 
-    /// By operation.
+    /// Cool-downs by operation.
     private var slow = InlineArray<3, Cooldown>(repeating: Cooldown())
     private var latencies = InlineArray<3, SpikeWatch>(repeating: SpikeWatch())
     private var traffic = TrafficRules()
 
     init() {}
 
-    /// Judges one operation. Latencies are compared by their logarithm; what is no duration is passed over.
+    /// Evaluates one operation. Latencies are compared by their logarithm; invalid durations are ignored.
     @inline(__always) mutating func judge(
         _ event: IOEvent,
         operation: ByteView,
@@ -81,7 +81,7 @@ struct IORules: BitwiseCopyable {
         )
     }
 
-    /// Judges what the agent counts.
+    /// Evaluates the agent's counters.
     @inline(__always) mutating func judgeTraffic(
         _ event: IOEvent,
         total: (UInt64, UInt64),
@@ -89,7 +89,7 @@ struct IORules: BitwiseCopyable {
         _ context: EventContext
     ) { traffic.judge(Self.spike, total: total, bytes: event.byteCount, of: process, context) }
 
-    /// The traced process is another one.
+    /// Resets the state for another traced process.
     mutating func restart() { self = IORules() }
 
     func encode(into buffer: inout RawBuffer) {
@@ -100,7 +100,7 @@ struct IORules: BitwiseCopyable {
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         if reader.version <= StateVersion.beforeDialects {
-            // All operations had one.
+            // Older versions had one cool-down for all operations.
             slow = InlineArray(repeating: try Cooldown(decoding: &reader))
         } else {
             for index in slow.indices { slow[index] = try Cooldown(decoding: &reader) }

@@ -2,7 +2,7 @@ import AnomalyRules
 import SystemIO
 import TraceModel
 
-/// Judges the rate of one kind of transfer between host and GPU.
+/// The rule for the rate of one kind of transfer between host and GPU.
 struct TransferRules: BitwiseCopyable {
     private var usual = Ewma()
     private var alarm = Alarm()

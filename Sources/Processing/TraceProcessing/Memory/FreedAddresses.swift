@@ -1,11 +1,11 @@
 import SystemIO
 import TraceModel
 
-/// Some of the addresses that a process has released lately: one for each of 64 remainders.
+/// A sample of the addresses that a process has freed recently: one for each remainder modulo 64.
 struct FreedAddresses {
     private static let size = 64
 
-    /// Empty before the first one; 0 for none.
+    /// Empty until the first address; 0 means none.
     private var addresses: [UInt64] = []
 
     init() {}

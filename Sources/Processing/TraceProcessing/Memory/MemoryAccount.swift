@@ -2,7 +2,7 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// What is counted of a process's memory under one name.
+/// The memory counters of a process under one name.
 struct MemoryAccount: ProcessAccount, ~Copyable {
     private let ownedName: OwnedName
     var allocations = CounterTotal()

@@ -1,9 +1,10 @@
 import SystemIO
 import TraceModel
 
-/// The allocations of a process that have not been released, by address. Bounded by the state's budget: the oldest ones
-/// give way.
+/// The allocations of a process that have not been freed, by address. Bounded by the state's budget, which evicts the
+/// oldest ones.
 struct MemoryAllocations: ~Copyable {
+    /// An allocation that has not been freed.
     struct Allocation: BitwiseCopyable {
         let address: UInt64
         let bytes: UInt64
@@ -13,9 +14,9 @@ struct MemoryAllocations: ~Copyable {
 
     private var allocations: [Allocation] = []
     private var index = IndexTable()
-    /// Modulo 2⁶⁴, as agents may send sizes that add up to more.
+    /// The sum modulo 2⁶⁴, as agents may send sizes that add up to more.
     private(set) var bytes: UInt64 = 0
-    /// Whether allocations have been given up, so that it isn't all any more.
+    /// Whether allocations have been evicted, so that the table is incomplete.
     private(set) var isIncomplete = false
 
     var count: Int { allocations.count }
@@ -32,11 +33,10 @@ struct MemoryAllocations: ~Copyable {
         }
     }
 
-    /// Sends for the cell of an address.
+    /// Prefetches an address's index cell.
     @inline(__always) func prefetchIndex(_ address: UInt64) { index.prefetchCell(hash(address)) }
 
-    /// Remembers an allocation. One at the same address whose release was never told is replaced, unless
-    /// it is the newer one.
+    /// Adds an allocation. It replaces one at the same address whose release was not reported, unless that is newer.
     mutating func insert(_ allocation: Allocation) {
         let hash = hash(allocation.address)
         if let known = find(allocation.address, hash) {
@@ -58,14 +58,14 @@ struct MemoryAllocations: ~Copyable {
         for allocation in allocations { body(allocation) }
     }
 
-    /// Of those allocated until `time`. O(all).
+    /// Returns the bytes allocated until `time`. O(count).
     borrowing func bytes(allocatedUntil time: EpochNanoseconds) -> UInt64 {
         var sum: UInt64 = 0
         for allocation in allocations where allocation.time <= time { sum &+= allocation.bytes }
         return sum
     }
 
-    /// Forgets what was allocated there before `time`; what was known there, nil for nothing.
+    /// Returns the allocation at an address, nil if there is none, and removes it unless it is newer than `time`.
     @discardableResult mutating func release(
         _ address: UInt64,
         at time: EpochNanoseconds
@@ -98,7 +98,7 @@ struct MemoryAllocations: ~Copyable {
         }
     }
 
-    /// Gives up the allocations that the sweep takes, counted. O(all).
+    /// Evicts the allocations that the sweep takes, and counts them. O(count).
     mutating func giveUp(_ sweep: inout StateSweep, _ totals: UnsafeMutablePointer<SlotTotals>) {
         let known = count
         var positions = RawArray<UInt32>(capacity: max(known, 1))

@@ -4,7 +4,7 @@ import TraceModel
 import TraceSummaries
 import TraceWire
 
-/// Memory of one process: what it has allocated and not released, and what its agent counts.
+/// Memory of one process: its allocations that have not been freed, and the counters of its agent.
 struct MemoryModel: ProcessModel, ~Copyable {
     typealias Event = MemoryEvent
 
@@ -22,12 +22,12 @@ struct MemoryModel: ProcessModel, ~Copyable {
     private var normaliser = MemoryNormaliser()
     private var allocationRate = CounterRate()
     private var freeRate = CounterRate()
-    /// In use, bytes.
+    /// Bytes in use.
     private var current: UInt64 = 0
-    /// The most that was in use, bytes.
+    /// The maximum of bytes in use.
     private var peak: UInt64 = 0
     private var rules = MemoryRules()
-    /// Whether the event at hand is older than another one.
+    /// Whether the current event is older than another one.
     private var isLate = false
 
     init() {}
@@ -56,7 +56,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
         context.recordFindings(event.anomalies, process: identity.name.view)
     }
 
-    /// What the agent counts, about which an event out of order says little. Returns the event's account.
+    /// Applies the agent's counters, for which an event out of order says little. Returns the event's account.
     @inline(__always) private mutating func observe(
         _ event: MemoryEvent,
         _ comm: ByteView,
@@ -105,7 +105,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
         return account
     }
 
-    /// What this event itself tells, late or not.
+    /// Applies what the event itself reports, late or not.
     @inline(__always) private mutating func note(
         _ event: MemoryEvent,
         _ account: NamedTable<MemoryAccount>.Place,
@@ -119,7 +119,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
                 context.activity.pointee.allocated(bytes: event.size)
             }
             rules.judgeAllocation(event, of: identity.name.view, context)
-            // No memory begins at 0: an allocation that failed, or an address that wasn't sent.
+            // Address 0 is no allocation: it failed, or the address was not sent.
             guard event.address != 0 else { return }
             let allocation = MemoryAllocations.Allocation(
                 address: event.address,
@@ -135,7 +135,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
                 account.pointee.freedBytes.add(bytes)
                 context.activity.pointee.freed(bytes: bytes)
             }
-            // A late one may have been overtaken by another allocation's release.
+            // If the event is late, a release of another allocation may have come first.
             if isLate { return }
             rules.judgeRelease(
                 event.address,

@@ -2,52 +2,53 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// Makes of a process's memory events, in either dialect, what statistics and rules work with.
+/// Converts a process's memory events of either dialect into what statistics and rules use.
 ///
-/// NEUTRACER: `total_allocs` and `total_frees` are bytes since the last event that was sent, so they tell what was
-/// skipped; how many operations there were is not known. The agent's view of what is in use begins at 0 once an hour,
-/// while the process goes on with what it had.
+/// NEUTRACER: `total_allocs` and `total_frees` are the bytes since the last event that was sent, so they cover
+/// skipped operations; the number of operations is not known. The agent's value of memory in use restarts at 0 once
+/// an hour, while the process keeps its memory.
 struct MemoryNormaliser: BitwiseCopyable {
+    /// The values of an event in a form that does not depend on the dialect.
     struct Sample {
-        /// Operations; nothing where they are not known.
+        /// Operations; zero if they are not known.
         var allocations = Growth()
         var frees = Growth()
-        /// Of operations that were skipped, or of the event's own where it says so itself.
+        /// Bytes of skipped operations, or of the event itself if it reports them.
         var allocatedBytes: UInt64 = 0
         var freedBytes: UInt64 = 0
-        /// Whether operations before the event did not come.
+        /// Whether operations before the event were skipped.
         var hasSkipped = false
-        /// In use, bytes.
+        /// Bytes in use.
         var current: UInt64 = 0
         var peak: UInt64 = 0
     }
 
-    /// Operations where they are known, else bytes.
+    /// Operations if they are known, else bytes.
     private(set) var allocations = CumulativeCounter()
     private(set) var frees = CumulativeCounter()
-    /// Whether operations are counted; else the counters are of bytes.
+    /// Whether operations are counted; otherwise the counters are bytes.
     private(set) var countsOperations = true
-    /// Whether operations have been skipped, so that what is known of allocations isn't all.
+    /// Whether operations have been skipped, so that the known allocations are incomplete.
     private(set) var hasGaps = false
-    /// What was in use when the agent's view began at 0.
+    /// The bytes in use when the agent's value restarted at 0.
     private var base: UInt64 = 0
-    /// As last sent.
+    /// The value as last sent.
     private var sentPeak: UInt64 = 0
     private var current: UInt64 = 0
 
     init() {}
 
-    /// So far, as the agent counts them.
+    /// The totals so far, as the agent counts them.
     var agentAllocations: UInt64 { countsOperations ? allocations.last : allocations.total }
     var agentFrees: UInt64 { countsOperations ? frees.last : frees.total }
 
-    /// Whether a counter says that the state kept so far is another process's.
+    /// Returns whether a counter shows that the state kept so far belongs to another process.
     @inline(__always) func isFalling(_ event: MemoryEvent, _ semantics: Semantics) -> Bool {
         semantics == .cumulative
             && (allocations.falls(to: event.totalAllocations) || frees.falls(to: event.totalFrees))
     }
 
-    /// Takes in an event. Of one that is late running totals say nothing.
+    /// Applies an event. The running totals of a late event are ignored.
     @inline(__always) mutating func take(
         _ event: MemoryEvent,
         _ process: ProcessIdentity.Sample,
@@ -107,7 +108,8 @@ struct MemoryNormaliser: BitwiseCopyable {
         return sample
     }
 
-    /// What is in use goes on where the agent's view begins anew, which shows by its greatest value.
+    /// Applies the memory in use. If the agent's value restarts, which its maximum shows, the total continues from
+    /// the old value.
     private mutating func takeUse(_ event: MemoryEvent, _ context: EventContext) {
         guard !WrappedDifference.isWrapped(event.currentMemory) else {
             return context.totals.pointee.invalid.count(.currentMemory)
@@ -118,7 +120,7 @@ struct MemoryNormaliser: BitwiseCopyable {
         current = overflow ? .max : sum
     }
 
-    /// The process is another one; sums go on.
+    /// Continues the sums for another traced process.
     private init(goingOnFrom last: MemoryNormaliser) {
         allocations = last.allocations
         frees = last.frees

@@ -8,7 +8,7 @@ struct MemoryRow {
     let comm: EventText
     let operation: EventText
 
-    /// The large ones of an event's numbers.
+    /// The large numbers of an event.
     private struct Numbers: ~Copyable {
         let size: NumberText
         let current: NumberText
@@ -25,7 +25,7 @@ struct MemoryRow {
         }
     }
 
-    /// The event in the trace, its counters there, and its CSV row.
+    /// Writes the event's trace row, its counters there, and its CSV row.
     @inline(__always) func write(_ event: MemoryEvent, _ context: EventContext) {
         let numbers = Numbers(event)
         record(event, numbers, context)

@@ -3,7 +3,7 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// What the rules remember of one process's memory.
+/// The rules' state for one process's memory.
 struct MemoryRules {
     private static let leak = GrowthRules.Names(
         rule: .leak,
@@ -13,9 +13,9 @@ struct MemoryRules {
     )
 
     private var growth = GrowthRules()
-    /// Whether the agent tells of allocations by address, so that what is outstanding is known.
+    /// Whether the agent reports allocations by address, so that the outstanding ones are known.
     private(set) var isTracked = false
-    /// Whether every allocation and release came.
+    /// Whether every allocation and release has arrived.
     private var knowsAll = true
     private var large = Alarm()
     private var unmatched = Alarm()
@@ -23,29 +23,29 @@ struct MemoryRules {
     private var churn = Alarm()
     private var fragmentation = Alarm()
     private var freed = FreedAddresses()
-    /// Events of allocation and release.
+    /// The count of events of allocation and release.
     private var operations: UInt64 = 0
     private var operationRate = CounterRate()
-    /// How many events there had been when the allocations were added up last.
+    /// The value of `operations` when the allocations were last summed up.
     private var addedUpAt: UInt64 = 0
 
-    /// So many allocations are added up whenever it is asked what is outstanding.
+    /// Up to this many allocations are summed up whenever the outstanding bytes are needed.
     private static let allocationsAddedUpMin = 4_096
 
     init() {}
 
-    /// Operations have been skipped: what is known of allocations isn't all, so the agent's view of what is in use
-    /// counts from here on.
+    /// Notes that operations have been skipped. The known allocations are incomplete, so the agent's value of memory
+    /// in use is evaluated from here on.
     mutating func hasGaps() {
         knowsAll = false
         growth = GrowthRules()
     }
 
-    /// Allocations may have been skipped: what was freed lately may be in use again.
+    /// Notes that allocations may have been skipped: recently freed addresses may be in use again.
     mutating func skipped() { freed = FreedAddresses() }
 
-    /// Judges the amount that was in use until now. What younger allocations hold doesn't count, unless adding up the
-    /// others would take longer than the events since the last time: where events are that rare, few are younger.
+    /// Evaluates the amount in use until now. Younger allocations are excluded, unless summing up the others would
+    /// cost more than the events since the last sum: if events are that rare, few allocations are younger.
     @inline(__always) mutating func judgeGrowth(
         _ outstanding: borrowing MemoryAllocations,
         current: UInt64,
@@ -53,7 +53,7 @@ struct MemoryRules {
         _ context: EventContext
     ) {
         let age = Int64(context.threshold(.leakAgeMilliseconds) * 1e6)
-        // Where some have been given up, the agent knows better.
+        // If allocations were evicted, the agent's value is more accurate.
         guard isTracked, knowsAll, !outstanding.isIncomplete else {
             return growth.judge(Self.leak, of: process, context, amount: { _ in Double(current) })
         }
@@ -76,7 +76,7 @@ struct MemoryRules {
         if hasAddedUp { addedUpAt = operations }
     }
 
-    /// Judges what the agent counts.
+    /// Evaluates the agent's counters.
     @inline(__always) mutating func judgeCounters(
         _ event: MemoryEvent,
         agentPerSecond: Double?,
@@ -143,7 +143,7 @@ struct MemoryRules {
     ) {
         if event.address != 0 {
             if !isTracked {
-                // Another amount is looked at from here on.
+                // From here on another amount is evaluated.
                 isTracked = true
                 if knowsAll { growth = GrowthRules() }
             }
@@ -161,7 +161,7 @@ struct MemoryRules {
         )
     }
 
-    /// Judges a release of something that was not known to be allocated, or was.
+    /// Evaluates a release. `wasKnown`: whether its address was known to be allocated.
     @inline(__always) mutating func judgeRelease(
         _ address: UInt64,
         wasKnown: Bool,
@@ -174,8 +174,8 @@ struct MemoryRules {
         judgeUnknownRelease(address, process, context)
     }
 
-    /// That it was freed already is known where no allocation was skipped since; that it was never allocated only where
-    /// none was ever.
+    /// Evaluates a release of an unknown address. A double free requires that no allocation was skipped since the
+    /// first one; an unmatched free requires that none was ever skipped.
     private mutating func judgeUnknownRelease(
         _ address: UInt64,
         _ process: ByteView,

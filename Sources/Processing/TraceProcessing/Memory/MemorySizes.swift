@@ -2,11 +2,11 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// How many allocations there were of which size.
+/// A histogram of the sizes of allocations.
 struct MemorySizes: BitwiseCopyable {
-    /// One count a bound of `MetricBounds.allocationBytes`, and one beyond.
+    /// One count for each bound of `MetricBounds.allocationBytes`, and one for what exceeds them.
     private var buckets: InlineArray<10, UInt64> = InlineArray(repeating: 0)
-    /// Bytes; stays at its end rather than wrap.
+    /// The sum in bytes; saturates instead of wrapping.
     private var sum: UInt64 = 0
 
     init() {}
@@ -17,7 +17,7 @@ struct MemorySizes: BitwiseCopyable {
         self.sum = overflow ? .max : sum
     }
 
-    /// The bucket of a size; the bounds are those of `MetricBounds.allocationBytes`.
+    /// Returns the bucket of a size; the bounds are those of `MetricBounds.allocationBytes`.
     @inline(__always) private static func bucket(_ bytes: UInt64) -> Int {
         switch bytes {
         case ...128: 0

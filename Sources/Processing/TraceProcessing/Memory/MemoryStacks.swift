@@ -3,11 +3,12 @@ import TraceFiles
 import TraceModel
 import TraceSummaries
 
-/// What each call stack of a process has allocated and not released, the one that holds most bytes first; those that hold
-/// as much by their ids. Made anew whenever somebody asks: an event costs nothing for it.
+/// The outstanding allocations of a process by call stack, in descending order of bytes, then by id. Computed on
+/// demand, so that events have no cost for it.
 struct MemoryStacks: ~Copyable {
+    /// The outstanding allocations of one call stack.
     struct Stack: BitwiseCopyable {
-        /// As the agent sends it; 0 where it sends none.
+        /// The id as sent by the agent; 0 if it sends none.
         let id: UInt64
         var bytes: UInt64 = 0
         var allocations: UInt64 = 0
@@ -15,7 +16,7 @@ struct MemoryStacks: ~Copyable {
 
     private var stacks: [Stack] = []
 
-    /// Adds up the allocations until `time`. O(allocations).
+    /// Sums up the allocations until `time`. O(allocations).
     init(_ allocations: borrowing MemoryAllocations, until time: EpochNanoseconds = .max) {
         var index = IndexTable()
         var stacks: [Stack] = []
@@ -36,7 +37,7 @@ struct MemoryStacks: ~Copyable {
         }
     }
 
-    /// Visits the first `Limits.summaryRowsMax` by their ids in decimal, and what the others hold together as `other`.
+    /// Visits the first `Limits.summaryRowsMax` stacks by their ids in decimal, and the sum of the others as `other`.
     borrowing func visit(_ visit: (_ name: ByteView, SummaryValues) -> Void) {
         var text = RawBuffer(capacity: 32)
         for stack in stacks.prefix(Limits.summaryRowsMax) {
@@ -53,7 +54,7 @@ struct MemoryStacks: ~Copyable {
         visit(ByteView("other"), Self.values(sum))
     }
 
-    /// The columns are those of `SummarySchema`.
+    /// Returns the columns of `SummarySchema`.
     private static func values(_ stack: Stack) -> SummaryValues {
         var values = SummaryValues()
         values[0] = stack.bytes
@@ -61,7 +62,7 @@ struct MemoryStacks: ~Copyable {
         return values
     }
 
-    /// A sentence for a finding that says which stacks hold most; empty where no stack is known.
+    /// A sentence for a finding that names the stacks with the most bytes; empty if no stack is known.
     var sentence: String {
         let most = stacks.lazy.filter { $0.id != 0 && $0.bytes > 0 }.prefix(3).map {
             "\($0.id) (\(Self.shown($0.bytes)))"

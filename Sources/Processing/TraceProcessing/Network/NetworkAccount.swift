@@ -2,9 +2,9 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// What is counted of a process's network traffic under one name.
+/// The network counters of a process under one name.
 struct NetworkAccount: ProcessAccount, ~Copyable {
-    /// Of bytes or of packets.
+    /// Totals of bytes or of packets, by direction.
     struct Totals: BitwiseCopyable {
         var tx = CounterTotal()
         var rx = CounterTotal()

@@ -3,9 +3,9 @@ import TraceFiles
 import TraceModel
 import TraceSummaries
 
-/// What passed between two ends over one protocol, in both directions.
+/// The traffic between two ends over one protocol, in both directions.
 struct NetworkConnection: ~Copyable {
-    /// How events name a connection; borrowed. Which end comes first makes no difference.
+    /// A connection as events name it; borrowed. The order of the ends makes no difference.
     struct Key {
         let local: NetworkEnd
         let remote: NetworkEnd
@@ -21,20 +21,20 @@ struct NetworkConnection: ~Copyable {
         }
     }
 
-    /// What passed in the open window.
+    /// The traffic in the open window.
     struct Traffic: BitwiseCopyable {
         var events: UInt64 = 0
         var txBytes: UInt64 = 0
         var rxBytes: UInt64 = 0
     }
 
-    /// When it was opened and last seen, also before the open window.
+    /// When it was opened and last seen, which may be before the open window.
     struct Life: BitwiseCopyable {
         let opened: EpochNanoseconds
         let lastSeen: EpochNanoseconds
     }
 
-    /// The addresses, the one of the process's end first: a piece of memory for both.
+    /// Both addresses in one allocation, the one of the process's end first.
     private let addresses: UnsafeMutableRawPointer
     private let localCount: Int32
     private let remoteCount: Int32
@@ -43,7 +43,7 @@ struct NetworkConnection: ~Copyable {
     let transport: UInt8
     private(set) var opened: EpochNanoseconds
     private(set) var lastSeen: EpochNanoseconds
-    /// Modulo 2⁶⁴.
+    /// Totals modulo 2⁶⁴.
     private(set) var txBytes: UInt64 = 0
     private(set) var rxBytes: UInt64 = 0
     private var window = Traffic()
@@ -66,7 +66,7 @@ struct NetworkConnection: ~Copyable {
 
     deinit { addresses.deallocate() }
 
-    /// What it takes of its slot's budget, its places in tables included.
+    /// The bytes that its slot's budget is charged with, including its cells in tables.
     var stateBytes: Int {
         MemoryLayout<Self>.stride + MemoryLayout<UnsafeRawPointer>.stride + StateCost.index
             + StateCost.name(Int(localCount) + Int(remoteCount))
@@ -78,7 +78,7 @@ struct NetworkConnection: ~Copyable {
         ByteView(start: addresses + Int(localCount), count: Int(remoteCount))
     }
 
-    /// Valid as long as this lives.
+    /// The key, valid as long as this value lives.
     var key: Key {
         Key(
             local: NetworkEnd(address: local, port: localPort),
@@ -130,7 +130,7 @@ struct NetworkConnection: ~Copyable {
 
     var hasWindow: Bool { window.events > 0 }
 
-    /// What passed in it, which begins anew.
+    /// Returns the traffic of the window, and begins a new one.
     mutating func takeWindow() -> Traffic {
         defer { window = Traffic() }
         return window

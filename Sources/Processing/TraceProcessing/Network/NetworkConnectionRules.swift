@@ -2,20 +2,20 @@ import AnomalyRules
 import SystemIO
 import TraceModel
 
-/// Judges the connections that a process opens: how many in a second, and to how many hosts and ports.
+/// Rules for the connections that a process opens: how many per second, and to how many hosts and ports.
 struct NetworkConnectionRules {
-    /// Where systems begin to give out ports to clients.
+    /// The lowest port that systems assign to clients.
     private static let clientPortMin: UInt32 = 32_768
 
     private var rate = OccurrenceRate()
     private var churn = Alarm()
-    /// Hosts by port, ports by host.
+    /// Distinct hosts by port, and distinct ports by host.
     private var hosts = ScanWatch()
     private var ports = ScanWatch()
 
     init() {}
 
-    /// Judges a connection that was not known. `isServer`: the process listens on its port.
+    /// Evaluates a new connection. `isServer`: the process listens on its port.
     mutating func judge(
         from local: NetworkEnd,
         to remote: NetworkEnd,
@@ -25,7 +25,7 @@ struct NetworkConnectionRules {
     ) {
         rate.note(at: context.time)
         judgeChurn(process, context)
-        // What goes from a low port to a client's is an answer: many clients are no scan.
+        // Traffic from a low port to a client's port is an answer: many clients are no scan.
         let isAnswer =
             local.port != 0 && local.port < Self.clientPortMin && local.port < remote.port
         if isServer || isAnswer { return }

@@ -2,25 +2,25 @@ import SystemIO
 import TraceModel
 import TraceSummaries
 
-/// The connections of a process by their 5-tuple. Bounded by the state's budget: those not seen for longest give way.
+/// The connections of a process by 5-tuple. Bounded by the state's budget, which evicts those not seen for longest.
 struct NetworkConnections: ~Copyable {
     private var connections = EntryStore<NetworkConnection>()
     private var index = IndexTable()
-    /// What the connections take of their slot's budget.
+    /// The bytes that the slot's budget is charged with for the connections.
     private(set) var stateBytes = 0
 
     var count: Int { connections.count }
 
     init() {}
 
-    /// Adds an event's bytes to its connection, a new one where it is not known; whether it is new.
+    /// Adds an event's bytes to its connection, which is created if it is new. Returns whether it is new.
     @inline(__always) mutating func add(
         _ bytes: UInt64,
         isSend: Bool,
         of key: NetworkConnection.Key,
         _ context: EventContext
     ) -> Bool {
-        // Where looking ahead found it: mostly, as it may have been another process's.
+        // The prefetch result; it is usually right, but may belong to another process.
         let found = context.found
         if found >= 0, found < count, connections[found].pointee.matches(key) {
             connections[found].pointee.add(bytes, isSend: isSend, at: context.time)
@@ -33,16 +33,17 @@ struct NetworkConnections: ~Copyable {
         return known == nil
     }
 
-    // MARK: Looking ahead
+    // MARK: Prefetching
 
-    /// Sends for the cell of a connection; returns its hash.
+    /// Prefetches a connection's index cell and returns the connection's hash.
     @inline(__always) func prefetchIndex(_ key: NetworkConnection.Key) -> Int {
         let hash = key.hash
         index.prefetchCell(hash)
         return Int(truncatingIfNeeded: hash)
     }
 
-    /// Which connection it probably is, -1 for none: equal hashes are enough here. Sends for where it lies.
+    /// Prefetches the cell with the connection's address. Returns its position, -1 for none. Only hashes are
+    /// compared.
     @inline(__always) func prefetchPlace(_ hash: Int) -> Int {
         let position = index.probable(hash)
         if position >= 0 { connections.prefetchPlace(position) }
@@ -61,7 +62,7 @@ struct NetworkConnections: ~Copyable {
 
     // MARK: Connections
 
-    /// Returns its position.
+    /// Adds a connection and returns its position.
     private mutating func append(_ connection: consuming NetworkConnection, _ hash: UInt64) -> Int {
         stateBytes += connection.stateBytes
         index.insert(hash, position: count)
@@ -78,8 +79,8 @@ struct NetworkConnections: ~Copyable {
         }
     }
 
-    /// Gives up the connections that the sweep takes, counted; what they carried in the open window counts there as that
-    /// of `other`. O(connections).
+    /// Evicts the connections that the sweep takes, and counts them. Their traffic in the open window moves to
+    /// `other`. O(connections).
     mutating func giveUp(
         _ sweep: inout StateSweep,
         _ totals: UnsafeMutablePointer<SlotTotals>,
@@ -113,7 +114,7 @@ struct NetworkConnections: ~Copyable {
         index.move(to: positions)
     }
 
-    /// Sends for a connection that is visited soon.
+    /// Prefetches a connection that is visited soon.
     @inline(__always) private func prefetchAhead(_ position: Int) {
         connections.prefetch(
             position + EntryStore<NetworkConnection>.ahead,
@@ -123,9 +124,9 @@ struct NetworkConnections: ~Copyable {
 
     // MARK: The open window
 
-    /// Visits what each carried in the open window, which begins anew. A connection that the process's activity knows too,
-    /// as the process has begun anew since, adds to it there; so do those whose names summaries cut, as several may be of
-    /// one name.
+    /// Visits each connection's traffic in the open window, and begins a new one. Two kinds of connections are added
+    /// to `activity` instead: those that it already has, because the process restarted in the window, and those whose
+    /// names summaries cut, as several may share a name.
     mutating func takeWindow(
         _ protocols: borrowing NetworkProtocols,
         _ activity: UnsafeMutablePointer<WindowActivity>,
@@ -154,7 +155,7 @@ struct NetworkConnections: ~Copyable {
         }
     }
 
-    /// Adds what each carried in the open window to the process's activity, which begins anew.
+    /// Moves each connection's traffic in the open window to the process's activity.
     mutating func tellWindow(
         _ protocols: borrowing NetworkProtocols,
         to activity: UnsafeMutablePointer<WindowActivity>

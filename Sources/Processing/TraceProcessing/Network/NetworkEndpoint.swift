@@ -3,11 +3,11 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// An address with its port as people write them: `10.0.0.1:443`, `[fe80::2]:443`.
+/// An address with its port in readable form: `10.0.0.1:443`, `[fe80::2]:443`.
 struct NetworkEndpoint {
     private static let portBytesMax = 10
 
-    /// Cut to what fits into a name together with the port.
+    /// The address, cut so that it fits into a name together with the port.
     private let address: EventText
     private let port: UInt32
     private let isBracketed: Bool
@@ -25,13 +25,13 @@ struct NetworkEndpoint {
             && memchr(start, Int32(UInt8(ascii: ":")), self.address.view.count) != nil
     }
 
-    /// Whether nothing was sent.
+    /// Whether neither address nor port was sent.
     private var isEmpty: Bool { address.isEmpty && port == 0 }
 
-    /// What stands around a plain address is plain too.
+    /// Whether the text is plain; everything around the address is.
     private var isPlain: Bool { address.isPlain || address.isEmpty }
 
-    /// The endpoint as an argument of its event; left out where nothing was sent.
+    /// Appends the endpoint as an argument of its event; left out if nothing was sent.
     @inline(__always) func argument(
         _ name: StaticString,
         _ text: inout RowWriter,
@@ -47,7 +47,7 @@ struct NetworkEndpoint {
         text.append("\",")
     }
 
-    /// The endpoint as a column.
+    /// Appends the endpoint as a column.
     @inline(__always) func column(_ text: inout RowWriter, _ context: EventContext) {
         guard isPlain, !isEmpty else {
             return withText { text.column(EventText($0, isPlain: false), context) }
@@ -64,7 +64,7 @@ struct NetworkEndpoint {
         text.appendDecimal(port)
     }
 
-    /// Lends the text; empty where nothing was sent.
+    /// Calls `body` with the text; empty if nothing was sent.
     private func withText(_ body: (ByteView) -> Void) {
         if isEmpty { return body(.empty) }
         var text = RawBuffer(capacity: address.view.count + Self.portBytesMax + 3)

@@ -23,7 +23,8 @@ struct NetworkModel: ProcessModel, ~Copyable {
     private(set) var protocols = NetworkProtocols()
     private var normaliser = NetworkNormaliser()
     private var rates = NetworkRates()
-    /// The agent's last value in CUMULATIVE; in NEUTRACER the size of `connections`, as the agent's count never falls.
+    /// The agent's last value in CUMULATIVE; in NEUTRACER the size of `connections`, as the agent's count never
+    /// falls.
     private var activeConnections: UInt32 = 0
     private var rules = NetworkRules()
 
@@ -76,7 +77,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         context.recordFindings(event.anomalies, process: identity.name.view)
     }
 
-    /// What the agent counts. An event out of order says little about that.
+    /// Applies the agent's counters, for which an event out of order says little.
     @inline(__always) private mutating func observe(
         _ event: NetworkEvent,
         _ comm: ByteView,
@@ -112,7 +113,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         return sample
     }
 
-    /// What this event itself tells, late or not.
+    /// Applies what the event itself reports, late or not.
     @inline(__always) private mutating func note(
         _ event: NetworkEvent,
         _ sample: NetworkNormaliser.Sample,
@@ -136,7 +137,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
             }
         }
         guard event.destinationPort != 0 else {
-            // Both ports 0: neither a listener nor a connection, as with ICMP.
+            // Both ports 0 means neither a listener nor a connection, as with ICMP.
             if event.sourcePort != 0 { listening.insert(event.sourcePort, context) }
             return
         }
@@ -192,7 +193,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         protocols.tellWindow(to: activity)
     }
 
-    /// The process begins anew: what it did in the open window so far.
+    /// Moves the process's traffic in the open window to its activity, because the process restarts.
     private mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {
         connections.tellWindow(protocols, to: activity)
         protocols.tellWindow(to: activity)

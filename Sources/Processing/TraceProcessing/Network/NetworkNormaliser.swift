@@ -2,14 +2,16 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// Makes of a process's network events, in either dialect, what statistics and rules work with.
+/// Converts a process's network events of either dialect into what statistics and rules use.
 ///
-/// NEUTRACER: packets are running counts of the event's thread, which go back to 0 once an hour. Bytes are this thread's
-/// counter less what any thread's was at the event sent before. Between two events of one thread that is what passed
-/// meanwhile. Otherwise it is of no use by itself, may have wrapped below zero, and the event's own bytes count; those
-/// of skipped events, which the packets tell of, come from the sum of all differences so far: that is the thread's
-/// counter, as each difference begins where the one before ended.
+/// NEUTRACER: packets are running counts of the event's thread, which restart at 0 once an hour. Bytes are this
+/// thread's counter minus the counter of whichever thread sent the previous event. Between two events of one thread,
+/// that is the traffic between them. Otherwise the value is useless by itself, may have wrapped below zero, and the
+/// event's own bytes count instead. The bytes of skipped events, which the packet counts reveal, follow from the sum
+/// of all differences so far: that sum is the thread's counter, as each difference begins where the previous one
+/// ended.
 struct NetworkNormaliser: ~Copyable {
+    /// The values of an event in a form that does not depend on the dialect.
     struct Sample {
         var txBytes = Growth()
         var rxBytes = Growth()
@@ -21,12 +23,12 @@ struct NetworkNormaliser: ~Copyable {
         var isLate = false
     }
 
-    /// Bytes or packets, both ways.
+    /// Bytes or packets in both directions.
     struct Counters: BitwiseCopyable {
         var tx = CumulativeCounter()
         var rx = CumulativeCounter()
 
-        /// So far, as the agent counts: as last sent, or the sum of differences.
+        /// The agent's totals so far: as last sent, or the sum of differences.
         var agentTx: UInt64 { tx.last != 0 ? tx.last : tx.total }
         var agentRx: UInt64 { rx.last != 0 ? rx.last : rx.total }
 
@@ -40,28 +42,28 @@ struct NetworkNormaliser: ~Copyable {
         }
     }
 
-    /// More than one packet moves.
+    /// A bound above what one packet can carry.
     private static var packetBytesMax: UInt64 { 1 << 30 }
 
     private(set) var bytes = Counters()
     private(set) var packets = Counters()
     private var threads = NetworkThreads()
-    /// Sums of all differences modulo 2⁶⁴: what the counter of the last event's thread stood at.
+    /// The sums of all differences modulo 2⁶⁴: the counters of the last event's thread.
     private var txSum: UInt64 = 0
     private var rxSum: UInt64 = 0
     private var lastThread: UInt32 = 0
-    /// Whether the first event that came was the first that the agent sent, so that all counters began at 0.
+    /// Whether the first event received was the first one sent, so that all counters began at 0.
     private var knowsBegin = false
 
     init() {}
 
-    /// Whether bytes are those of the events that came, as the agent's counters are of no use.
+    /// Whether bytes are those of the received events, as the agent's counters are useless.
     var isSampled: Bool { threads.count > 1 }
 
     @inline(__always) var stateBytes: Int { threads.stateBytes }
 
-    /// Connections open, where the agent knows; else those that are known here: NEUTRACER counts all that a thread has
-    /// ever seen, each direction by itself.
+    /// Returns the number of open connections as the agent reports it, else `known`: NEUTRACER counts all connections
+    /// that a thread has ever seen, each direction separately.
     @inline(__always) func activeConnections(
         _ event: NetworkEvent,
         known: Int,
@@ -70,14 +72,14 @@ struct NetworkNormaliser: ~Copyable {
         semantics == .cumulative ? event.activeConnections : UInt32(clamping: known)
     }
 
-    /// Whether a counter says that the state kept so far is another process's.
+    /// Returns whether a counter shows that the state kept so far belongs to another process.
     @inline(__always) func isFalling(_ event: NetworkEvent, _ semantics: Semantics) -> Bool {
         semantics == .cumulative
             && (bytes.fall(toTx: event.txBytes, rx: event.rxBytes)
                 || packets.fall(toTx: event.txPackets, rx: event.rxPackets))
     }
 
-    /// Takes in an event. Of one that is late running totals say nothing.
+    /// Applies an event. The running totals of a late event are ignored.
     @inline(__always) mutating func take(
         _ event: NetworkEvent,
         _ process: ProcessIdentity.Sample,
@@ -91,7 +93,7 @@ struct NetworkNormaliser: ~Copyable {
             if !process.isLate { takeTotals(event, process, &sample) }
             return sample
         case .neutracer:
-            // From local to remote for what is sent, from remote to local for what is received.
+            // Sent data goes from local to remote, received data from remote to local.
             var sample =
                 event.isSend || event.destinationPort == 0
                 ? Sample(local: source, remote: destination, isLate: process.isLate)
@@ -130,7 +132,7 @@ struct NetworkNormaliser: ~Copyable {
         let isAlone = threads.count == 1
         if hasBegunAnew(event, threads[position], process) {
             threads.beginAnew()
-            // Where the agent's last value began anew too, the difference is the counter.
+            // If the value that the agent subtracts restarted too, the difference is the counter itself.
             if !WrappedDifference.isWrapped(event.txBytes) { txSum = 0 }
             if !WrappedDifference.isWrapped(event.rxBytes) { rxSum = 0 }
             knowsBegin = true
@@ -183,7 +185,8 @@ struct NetworkNormaliser: ~Copyable {
         packets.rx.grow(by: rxPackets)
     }
 
-    /// The agent's counters begin at 0 once an hour, those of all threads together. A late event shows less, too.
+    /// Returns whether the agent's counters restarted at 0, which all threads' counters do together once an hour. A
+    /// late event also has lower counters.
     private func hasBegunAnew(
         _ event: NetworkEvent,
         _ thread: NetworkThreads.Thread,
@@ -193,14 +196,14 @@ struct NetworkNormaliser: ~Copyable {
             && (event.txPackets < thread.txPackets || event.rxPackets < thread.rxPackets)
     }
 
-    /// What a thread's count has grown by; a late event adds nothing.
+    /// Returns the growth of a thread's count; a late event adds nothing.
     private func growth(of count: inout UInt64, to sample: UInt64) -> UInt64 {
         guard sample > count else { return 0 }
         defer { count = sample }
         return sample - count
     }
 
-    /// The bytes that passed since the thread's last event. `skipped`: packets whose events did not come.
+    /// Returns the bytes since the thread's last event. `skipped`: the packets whose events were not sent.
     private static func growth(
         difference: UInt64,
         own: UInt64,
@@ -253,16 +256,16 @@ struct NetworkNormaliser: ~Copyable {
         knowsBegin = try reader.integer(UInt8.self) == 1
     }
 
-    /// From the counters that 0.1.0 saved.
+    /// Creates the state from counters that version 0.1.0 saved.
     init(bytes: Counters, packets: Counters) {
         self.bytes = bytes
         self.packets = packets
     }
 }
 
-/// One end of a connection, as an event names it; borrowed.
+/// One end of a connection as an event names it; borrowed.
 struct NetworkEnd {
-    /// Cut to what is kept of an address.
+    /// The address, cut to the length that is kept.
     let address: ByteView
     let port: UInt32
 

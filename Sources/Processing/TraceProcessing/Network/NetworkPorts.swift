@@ -1,8 +1,8 @@
 import SystemIO
 import TraceModel
 
-/// The ports that a process listens on, as sent: 70,000 is a port like any other here. Bounded: beyond
-/// `Limits.listeningPortsPerProcessMax` further ones are not taken in, and counted.
+/// The ports that a process listens on, as sent: 70,000 is accepted too. Bounded: beyond
+/// `Limits.listeningPortsPerProcessMax`, further ports are only counted.
 struct NetworkPorts: ~Copyable {
     private var ports: [UInt32] = []
     private var index = IndexTable()

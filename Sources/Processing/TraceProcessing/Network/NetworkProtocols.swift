@@ -2,15 +2,16 @@ import SystemIO
 import TraceModel
 import TraceSummaries
 
-/// Bytes and packets both ways by protocol of one process. Bounded: the last one of `Limits.protocolsPerProcessMax`
-/// stands for all others.
+/// Bytes and packets of one process by protocol and direction. Bounded: the last of `Limits.protocolsPerProcessMax`
+/// entries stands for all further protocols.
 struct NetworkProtocols: ~Copyable {
+    /// Packets by direction.
     struct Packets: BitwiseCopyable {
         var tx: UInt64 = 0
         var rx: UInt64 = 0
     }
 
-    /// What passed in the open window.
+    /// The traffic in the open window.
     struct Window: BitwiseCopyable {
         var events: UInt64 = 0
         var txBytes: UInt64 = 0
@@ -18,10 +19,11 @@ struct NetworkProtocols: ~Copyable {
         var packets = Packets()
     }
 
+    /// The traffic of one protocol.
     struct Traffic: ~Copyable {
         let name: OwnedName
         fileprivate(set) var window = Window()
-        /// Modulo 2⁶⁴.
+        /// Totals modulo 2⁶⁴.
         var txBytes: UInt64 = 0
         var rxBytes: UInt64 = 0
 
@@ -46,7 +48,7 @@ struct NetworkProtocols: ~Copyable {
     }
 
     private var protocols: [UnsafeMutablePointer<Traffic>] = []
-    /// What the protocols take of their slot's budget.
+    /// The bytes that the slot's budget is charged with for the protocols.
     private(set) var stateBytes = 0
 
     var count: Int { protocols.count }
@@ -60,8 +62,8 @@ struct NetworkProtocols: ~Copyable {
         }
     }
 
-    /// Adds an event's bytes, and the packets that its process's counters have grown by, to its protocol; returns the
-    /// protocol's number, which stays the same.
+    /// Adds an event's bytes, and the packets by which its process's counters have grown, to its protocol. Returns
+    /// the protocol's number, which never changes.
     @inline(__always) mutating func add(
         _ bytes: UInt64,
         _ packets: Packets,
@@ -73,7 +75,7 @@ struct NetworkProtocols: ~Copyable {
         return UInt8(position)
     }
 
-    /// Adds what each carried in the open window to the process's activity, which begins anew.
+    /// Moves each protocol's traffic in the open window to the process's activity.
     func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {
         for place in protocols where place.pointee.window.events > 0 {
             activity.pointee.talked(by: place.pointee.name.view, place.pointee.window)
@@ -81,9 +83,9 @@ struct NetworkProtocols: ~Copyable {
         }
     }
 
-    /// Nil where it is not known.
+    /// Returns a protocol's number; nil if it is not known.
     @inline(__always) func known(_ name: ByteView) -> Int? {
-        // A process has one or two.
+        // A linear search, as a process has one or two protocols.
         for position in 0..<count where protocols[position].pointee.name.equals(name) {
             return position
         }
@@ -109,7 +111,7 @@ struct NetworkProtocols: ~Copyable {
             + StateCost.name(place.pointee.name.view.count)
     }
 
-    /// The protocol of a number that `add` returned; valid as long as this lives.
+    /// Returns the name of a number that `add` returned; valid as long as this value lives.
     func name(of number: UInt8) -> ByteView { protocols[Int(number)].pointee.name.view }
 
     borrowing func forEach(_ visit: (borrowing Traffic) -> Void) {

@@ -3,11 +3,11 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// Judges retransmits, in parts of the packets sent, and errors. Both are counted by the agent from the
-/// traced process's start; a sample of 0 says nothing.
+/// Rules for retransmits, relative to the packets sent, and for errors. The agent counts both from the traced
+/// process's start; a sample of 0 is ignored.
 struct NetworkQualityRules: BitwiseCopyable {
     private var retransmits: UInt32 = 0
-    /// Since the packets at `packetsBase`.
+    /// Retransmits since the packets at `packetsBase`.
     private var pending: UInt64 = 0
     private var packetsBase: UInt64 = 0
     private var warning = Alarm()
@@ -64,7 +64,7 @@ struct NetworkQualityRules: BitwiseCopyable {
             at: context.time,
             cooldown: cooldown
         )
-        // Both may find the same; a warning that is raised counts more than a severe finding that is suppressed.
+        // Both alarms may apply; a warning that is raised outranks a severe finding that is suppressed.
         let isSevere = severeVerdict == .raised || severeVerdict != nil && warningVerdict != .raised
         guard let verdict = isSevere ? severeVerdict : warningVerdict else { return }
         var finding = EventContext.Finding.above(.retransmits, percent, isSevere ? high : low)

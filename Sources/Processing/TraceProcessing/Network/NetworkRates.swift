@@ -1,7 +1,7 @@
 import SystemIO
 import TraceModel
 
-/// How fast a process sends and receives.
+/// The rates at which a process sends and receives.
 struct NetworkRates: BitwiseCopyable {
     private(set) var txBytes = CounterRate()
     private(set) var rxBytes = CounterRate()
@@ -10,7 +10,7 @@ struct NetworkRates: BitwiseCopyable {
 
     init() {}
 
-    /// Takes in what has been counted until `time`.
+    /// Applies the counters as of `time`.
     @inline(__always) mutating func note(
         _ counted: borrowing NetworkNormaliser,
         at time: EpochNanoseconds
@@ -35,7 +35,7 @@ struct NetworkRates: BitwiseCopyable {
         rxPackets = try CounterRate(decoding: &reader)
     }
 
-    /// What 0.1.0 saved: bytes, then packets, each counter with its rate.
+    /// Decodes what version 0.1.0 saved: bytes, then packets, each counter with its rate.
     init(
         beforeDialects reader: inout StateReader,
         _ normaliser: inout NetworkNormaliser

@@ -23,7 +23,7 @@ struct NetworkRow {
         operation = event.isSend ? EventText("send") : EventText("receive")
     }
 
-    /// The large ones of an event's numbers.
+    /// The large numbers of an event.
     private struct Numbers: ~Copyable {
         let bytes: NumberText
         let txBytes: NumberText
@@ -40,7 +40,7 @@ struct NetworkRow {
         }
     }
 
-    /// The event in the trace, what has passed so far as a counter there, and its CSV row.
+    /// Writes the event's trace row, the traffic so far as a counter there, and its CSV row.
     @inline(__always) func write(
         _ event: NetworkEvent,
         bytes: NetworkNormaliser.Counters,

@@ -3,7 +3,7 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// What the rules remember of one process's network traffic.
+/// The rules' state for one process's network traffic.
 struct NetworkRules {
     private static let spike = TrafficRules.Names(
         rule: .rateSpike,
@@ -19,7 +19,7 @@ struct NetworkRules {
 
     init() {}
 
-    /// Judges what the agent counts.
+    /// Evaluates the agent's counters.
     @inline(__always) mutating func judge(
         _ event: NetworkEvent,
         bytes: (UInt64, UInt64),
@@ -31,7 +31,7 @@ struct NetworkRules {
         quality.judge(event, packetsSent: packetsSent, of: process, context)
     }
 
-    /// Judges a connection that was not known.
+    /// Evaluates a new connection.
     mutating func judgeConnection(
         from local: NetworkEnd,
         to remote: NetworkEnd,

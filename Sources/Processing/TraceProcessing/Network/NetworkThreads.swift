@@ -1,13 +1,15 @@
 import SystemIO
 import TraceModel
 
-/// What a NEUTRACER agent counts of each thread of a process. Bounded: threads beyond `countMax` share the last place.
+/// The counters of a NEUTRACER agent for each thread of a process. Bounded: threads beyond `countMax` share the last
+/// place.
 struct NetworkThreads: ~Copyable {
+    /// The counters of one thread.
     struct Thread: BitwiseCopyable {
         let tid: UInt32
         var txPackets: UInt64 = 0
         var rxPackets: UInt64 = 0
-        /// The agent's counter of the thread as it stood at its last event, as far as differences tell.
+        /// The agent's counter of the thread at its last event, as far as it follows from differences.
         var txBytes: UInt64 = 0
         var rxBytes: UInt64 = 0
     }
@@ -25,7 +27,7 @@ struct NetworkThreads: ~Copyable {
 
     init() {}
 
-    /// The thread's position, a new one where it is not known.
+    /// Returns the thread's position, adding it if it is new.
     @inline(__always) mutating func position(of tid: UInt32) -> Int {
         let hash = NameHash.mix(UInt64(tid))
         let threads = threads
@@ -45,7 +47,7 @@ struct NetworkThreads: ~Copyable {
         set { threads[position] = newValue }
     }
 
-    /// The agent counts anew from 0.
+    /// Resets all counters, as the agent's restart at 0.
     mutating func beginAnew() {
         for position in threads.indices { threads[position] = Thread(tid: threads[position].tid) }
     }

@@ -2,10 +2,10 @@ import AnomalyRules
 import SystemIO
 import TraceModel
 
-/// Judges how many bytes a second a process moves: by the agent's counters, or, where it sends none, by
-/// what its events add up to.
+/// The rule for the bytes per second of a process: by the agent's counters, or, if it sends none, by the sum of its
+/// events.
 struct TrafficRules: BitwiseCopyable {
-    /// Which rule it is, with its thresholds.
+    /// The rule and its thresholds.
     struct Names {
         let rule: RuleID
         let zScore: Threshold
@@ -15,14 +15,14 @@ struct TrafficRules: BitwiseCopyable {
     }
 
     private var hasTotals = false
-    /// Of the events; stays at its end rather than wrap.
+    /// The sum of the events' bytes; saturates instead of wrapping.
     private var bytes: UInt64 = 0
     private var rate = CounterRate()
     private var spike = SpikeWatch()
 
     init() {}
 
-    /// Takes in an event's bytes and the sum of the agent's counters.
+    /// Evaluates the rule after an event. `total`: the agent's counters. `bytes`: the event's bytes.
     @inline(__always) mutating func judge(
         _ names: Names,
         total: (UInt64, UInt64),
