@@ -29,8 +29,8 @@ struct OpenCalls: ~Copyable {
         let nanoseconds: Int64
         /// The duration without calls inside.
         let selfNanoseconds: Int64
-        /// Nanoseconds for which the thread had this outermost call open, without the part that `takeOpenTime` has already
-        /// returned. 0 for a call inside another one.
+        /// Nanoseconds for which the thread had this outermost call open, without the part that `takeOpenTime` has
+        /// already returned. 0 for a call inside another one.
         let openNanoseconds: Int64
 
         /// The begin of the call, if only an earlier window's trace has it.

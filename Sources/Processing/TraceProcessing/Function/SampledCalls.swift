@@ -1,7 +1,7 @@
 import SystemIO
 import TraceModel
 
-/// Calls of a process of whose entries and exits only some are sent. A call counts as proved if an entry and an exit
+/// Calls of a process that sends only some of its entries and exits. A call counts as proved if an entry and an exit
 /// agree in thread, cookie and count of calls, and nothing contradicts. Everything else is shown as instants.
 ///
 /// An entry waits until its exit comes, or can no longer come: because an exit around it came, because its function
