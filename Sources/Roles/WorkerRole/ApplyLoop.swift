@@ -10,8 +10,8 @@ import TraceModel
 import TraceProcessing
 import ZeroMQ
 
-/// The worker's one loop: takes shares of the log, applies them in order, checkpoints, and reports. A
-/// deterministic consumer: what it writes depends on nothing but the records.
+/// Runs the worker's main loop: receives shares of the log, applies their records in order, writes checkpoints, and
+/// reports. A deterministic consumer: its output depends only on the records.
 final class ApplyLoop {
     private let worker: WorkerName
     private let lock: WorkerLock
@@ -20,7 +20,7 @@ final class ApplyLoop {
     private let processor: any TraceProcessor
     private let batches: BatchApplier
     private let watchdog: Watchdog
-    /// Says of a crash at which record it happened.
+    /// Stores the LSN of the record in progress, so that the next process knows at which record this one crashed.
     private let cell: CrashCell?
     private let reserve: CheckpointReserve
     private let logger: Logger
@@ -31,16 +31,18 @@ final class ApplyLoop {
     private let signals: Int32
     private let signalSource: ZMQPoller.Source
 
-    /// Everything below has been applied.
+    /// All records below this LSN are applied.
     private var appliedLSN: LSN = 0
     private var checkpointLSN: LSN = 0
     private var window: UInt64 = 0
     private var windowBegin: LSN = 0
     private var gained: GainedSlots?
-    /// When to ask the router again for what could not be applied yet; nil: nothing waits.
+    /// Time of the next hello that requests a share again that could not be applied yet; nil if there is none.
+    /// Monotonic nanoseconds.
     private var retryAt: Int64?
     private var owners: [UInt16] = []
-    /// Up to here events were set aside, as what had been saved was of no use any more; 0: never.
+    /// The worker's events below this LSN were set aside, because its saved state was unusable; 0 if that never
+    /// happened.
     private var renewed: LSN = 0
     private var announcements: [SegmentsClosed] = []
     private var deaths = RecordDeaths()
@@ -54,11 +56,11 @@ final class ApplyLoop {
     private var lastAnnouncement: Int64 = 0
     private var metrics = MetricRounds()
     private let routerSource: ZMQPoller.Source
-    /// Rules files that could not be used.
+    /// Number of rules files that were refused.
     private var refusedRules = 0
-    /// Copies of checkpoints and hand-over files that were damaged.
+    /// Number of damaged copies of checkpoints and hand-over files.
     private var damagedCopies = 0
-    /// How often it had to wait for a full disk.
+    /// Number of times that a full disk made the worker wait.
     private var diskWaits = 0
 
     private static let second: Int64 = 1_000_000_000
@@ -104,7 +106,8 @@ final class ApplyLoop {
         try watchCrashes()
     }
 
-    /// - Throws: `WorkerLost` where what was saved is of no use.
+    /// Restores the state from the last checkpoint, if there is one.
+    /// - Throws: `WorkerLost` if the saved state is unusable.
     private func restore() throws {
         let saved: WorkerCheckpoint?
         do {
@@ -134,7 +137,7 @@ final class ApplyLoop {
         announcements = checkpoint.announcements
         renewed = checkpoint.renewed
         takeRules(of: checkpoint)
-        // A blank one: what the worker had before follows from nothing any more.
+        // The checkpoint is blank: kept checkpoints do not fit what the worker does from here on.
         if owners.isEmpty { _ = try KeptCheckpoints.remove(of: worker) }
         try Handover.removeTaken(by: worker, through: appliedLSN, except: gained?.lsn)
         logger.info(
@@ -143,13 +146,13 @@ final class ApplyLoop {
         )
     }
 
-    /// One copy of something saved was damaged, and the other one serves.
+    /// Counts and logs a damaged copy of a file whose other copy is used.
     private func note(_ damage: String) {
         damagedCopies += 1
         logger.error("A damaged file; its other copy serves", metadata: ["file": "\(damage)"])
     }
 
-    /// Looks at how the process before this one ended, and has the end of this one noted.
+    /// Counts how the previous process ended, and records the end of this one.
     private func watchCrashes() throws {
         guard let cell else { return }
         deaths = RecordDeaths(lsn: cell.tally.position, count: cell.tally.deaths)
@@ -167,7 +170,7 @@ final class ApplyLoop {
 
     // MARK: Rules
 
-    /// Those that were in force at the checkpoint.
+    /// Uses the rules that were in force at the checkpoint.
     private func takeRules(of checkpoint: WorkerCheckpoint) {
         do { processor.rules = try RuleSet(checkpoint.rules, file: "The checkpoint's rules") } catch
         {
@@ -178,12 +181,12 @@ final class ApplyLoop {
         }
     }
 
-    /// Those of the file, where they are others and can be used. Only where the state applied is that of a
-    /// checkpoint, or is going to be.
+    /// Uses the rules of the file if they differ and are valid; returns whether they changed. Call it only if the state
+    /// is that of a checkpoint, or a checkpoint follows.
     private func takeRules() -> Bool {
         do {
             guard let rules = try RulesFile.load(unless: processor.rules) else { return false }
-            // The rest of the window has other rules than its begin.
+            // Segments of the open window cannot be rebuilt any more: its rest has other rules than its start.
             _ = try KeptCheckpoints.remove(of: worker, from: window)
             processor.rules = rules
             logger.info("Rules taken over", metadata: ["bytes": "\(rules.source.count)"])
@@ -198,7 +201,7 @@ final class ApplyLoop {
         }
     }
 
-    /// Whether the worker is to end.
+    /// Handles pending signals; returns whether the worker has to end.
     private func takeSignals() throws -> Bool {
         if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 0) != nil { return true }
         guard SignalReceiver.poll(for: [SIGHUP], milliseconds: 0) != nil else { return false }
@@ -208,11 +211,12 @@ final class ApplyLoop {
 
     // MARK: The loop
 
-    /// Runs until SIGTERM or SIGINT; everything applied is then in a checkpoint, unless it waited for a full disk.
+    /// Runs until SIGTERM or SIGINT. When it returns, a checkpoint contains everything applied, unless the worker was
+    /// waiting for a full disk.
     func run() throws {
         processor.files.onProgress = { [unowned self] in signOfLife() }
         do { try runUntilStopped() } catch is StoppedWhileWaiting {
-            // The next process repeats what is not in the last checkpoint.
+            // The next process applies again what is not in the last checkpoint.
             logger.warning("Stopped while the disk is full", metadata: ["lsn": "\(checkpointLSN)"])
             cell?.position = nil
         }
@@ -234,16 +238,16 @@ final class ApplyLoop {
         Readiness.stopping()
         if isWelcome {
             try checkpoint()
-            // Nobody may come back to a name without slots.
+            // Free the reserve, because a worker without slots may never be started again.
             if ownedSlots.isEmpty { _ = reserve.giveUp() }
         }
         sendStatus()
         repeat { sendMetrics(.all) } while metrics.isUnderWay
     }
 
-    /// Whether nothing waits any more.
+    /// Handles messages from the router; returns whether none is left.
     private func receiveFromRouter() throws -> Bool {
-        // Bounded, so that reports are not kept waiting under load.
+        // Bounded, so that reports are not delayed under load.
         for _ in 0..<64 {
             guard let message = router.receive() else { return true }
             switch try ClusterMessage(decoding: message.frame(0)) {
@@ -275,8 +279,8 @@ final class ApplyLoop {
     private func accept(_ welcome: WorkerWelcome) throws {
         defer { isWelcome = true }
         guard welcome.lsn > appliedLSN || owners.isEmpty else { return }
-        // Without a checkpoint, or with one from before the log's begin of a worker that had no slots left:
-        // what holds where the worker begins.
+        // Continue where the router says: there is no checkpoint, or the worker had no slots left and its checkpoint is
+        // older than the log's start.
         guard welcome.lsn == appliedLSN || (ownedSlots.isEmpty && gained == nil) else {
             throw TraceError(
                 .configuration,
@@ -288,17 +292,17 @@ final class ApplyLoop {
         windowBegin = welcome.windowBeginLSN
         owners = welcome.owners
         processor.files.openWindow(window)
-        // A worker that joins later gets all its slots from others.
+        // A worker that joins later gets the state of all its slots from other workers.
         if welcome.lsn > renewed { gained = GainedSlots(lsn: welcome.lsn, slots: ownedSlots) }
-        // Its first window can be rebuilt, too.
+        // This checkpoint makes segments of the first window rebuildable too.
         if gained == nil { try checkpoint() }
     }
 
     // MARK: Applying
 
     private func apply(_ header: ShareHeader, _ share: UnsafeRawBufferPointer) throws {
-        // Shares of an earlier session come again; a gap can only be a mistake of the router's.
-        // Those behind one that could not be applied have to come again with it.
+        // Shares of an earlier session may arrive again; a gap can only be an error of the router. Shares after one
+        // that could not be applied are sent again together with it.
         guard isWelcome, retryAt == nil, header.toLSN > appliedLSN else { return }
         try lock.check()
         guard header.fromLSN <= appliedLSN else {
@@ -312,7 +316,7 @@ final class ApplyLoop {
             return
         }
         try ShareRecord.forEach(in: share) { record in
-            // Behind a barrier that gave slots nothing is applied before they are taken in.
+            // After a barrier that gave slots to this worker nothing is applied until their state is taken in.
             guard record.lsn >= appliedLSN, gained == nil else { return }
             switch record.type {
             case .batch:
@@ -347,8 +351,8 @@ final class ApplyLoop {
         )
     }
 
-    /// Ends the window: files, then hand-over, then a checkpoint, then the announcement. Others wait for the checkpoint only
-    /// where slots change their owner.
+    /// Ends the window: closes its segments, writes hand-over files, then a checkpoint, then the announcement. Unless
+    /// slots change their owner, the checkpoint and with it the announcement may follow later.
     private func applyBarrier(_ record: ShareRecord) throws {
         let barrier = try BarrierPayload(decoding: record.body)
         let end = record.lsn + LSN(LogRecord.stride(payloadBytes: record.body.count))
@@ -392,7 +396,7 @@ final class ApplyLoop {
         owners.indices.filter { owners[$0] == UInt16(worker.index) }.map { UInt8($0) }
     }
 
-    /// Takes the new slot map: what this worker loses goes to files for the new owners.
+    /// Switches to the new slot map, and writes the state of lost slots to hand-over files for their new owners.
     private func handOver(to next: [UInt16], at lsn: LSN) throws {
         let me = UInt16(worker.index)
         let lost = ownedSlots.filter { next[Int($0)] != me }
@@ -409,20 +413,20 @@ final class ApplyLoop {
         }
         for slot in lost { processor.dropState(slot: slot) }
         let new = (0..<Slot.count).filter { owners[$0] != me && next[$0] == me }
-        // What came with them before the worker began anew is lost with the rest.
+        // If the worker was renewed behind this barrier, the state of these slots is set aside with its own.
         if !new.isEmpty, lsn > renewed {
             gained = GainedSlots(lsn: lsn, slots: new.map { UInt8($0) })
         }
         owners = next
     }
 
-    /// Takes in the state of slots gained at the last barrier. False where an old owner's file is not there
-    /// yet; the router waits for those too, but forgets when it restarts.
+    /// Takes in the state of slots gained at the last barrier. Returns false if an old owner's file does not exist yet:
+    /// the router waits for the old owners too, but does not remember that after a restart.
     private func takeGainedSlots() throws -> Bool {
         guard let gained else { return true }
         let handover = Handover(resource: worker.resource, lsn: gained.lsn)
         do {
-            // Hosts come with the slots, and one that has been silent may have to go.
+            // Slots bring new hosts, which may evict an idle one.
             batches.forgetHost()
             guard try handover.take(gained.slots, by: worker.index, into: processor, report: note)
             else { return false }
@@ -444,7 +448,7 @@ final class ApplyLoop {
     private func checkpoint() throws {
         var begin: Int64 = 0
         try patiently(using: reserve) {
-            // What it took the disk to have space is no cost.
+            // Time spent waiting for disk space does not count as the checkpoint's cost.
             begin = WallClock.monotonic()
             try processor.files.flush(.all)
             try processor.files.sync()
@@ -469,9 +473,9 @@ final class ApplyLoop {
         if hasNews { announce() }
     }
 
-    /// The first checkpoint of a window is kept: damaged segments can be rebuilt from it.
+    /// Keeps the window's first checkpoint, from which its damaged segments can be rebuilt.
     private func keepCheckpoint() {
-        // Without the slots on their way it is not all that the window goes on from.
+        // As long as gained slots are not taken in, the checkpoint lacks their state.
         guard gained == nil else { return }
         do { try KeptCheckpoints.keep(WorkerWindow(worker: worker, window: window)) } catch {
             logger.warning(
@@ -481,8 +485,9 @@ final class ApplyLoop {
         }
     }
 
-    /// Runs `body` again and again while the disk is full, at once where kept checkpoints or `reserve` could be given up for it,
-    /// alive all the time; every other error ends the process, and the next one starts from the checkpoint.
+    /// Repeats `body` while the disk is full. It first frees kept checkpoints, then `reserve`, and retries at once; if
+    /// there is nothing to free it waits, reporting progress and feeding the watchdog. Any other error ends the
+    /// process, and the next one starts from the checkpoint.
     /// - Throws: `StoppedWhileWaiting` on SIGTERM or SIGINT.
     private func patiently(
         after first: SystemError? = nil,
@@ -507,7 +512,8 @@ final class ApplyLoop {
         }
     }
 
-    /// A fifth of a second, in which everybody hears that the worker is alive.
+    /// Reports progress and feeds the watchdog, so that the worker counts as alive, then waits for 200 ms.
+    /// - Throws: `StoppedWhileWaiting` on SIGTERM or SIGINT.
     private func waitForDisk() throws {
         progress()
         watchdog.feed()
@@ -519,7 +525,7 @@ final class ApplyLoop {
 
     // MARK: Reporting
 
-    /// While something takes long: a window of thousands of files.
+    /// Reports that the worker is alive during long operations, such as the end of a window with thousands of files.
     private func signOfLife() {
         watchdog.feed()
         let now = WallClock.monotonic()
@@ -561,7 +567,7 @@ final class ApplyLoop {
         )
     }
 
-    /// `isIdle`: no share waits.
+    /// Sends the reports that are due. `isIdle` means that no share is waiting.
     private func report(isIdle: Bool = false) {
         let now = WallClock.monotonic()
         if now - lastProgress >= Self.second {
@@ -570,17 +576,17 @@ final class ApplyLoop {
         }
         if let retryAt, now >= retryAt {
             self.retryAt = nil
-            // Until the answer comes, so do shares that were on their way.
+            // Until the router answers, shares that were already sent are ignored too.
             isWelcome = false
             hello()
         }
         if now - lastAnnouncement >= 2 * Self.second { announce() }
         if now - lastStatus >= Self.second { sendStatus() }
-        // What the router has not agreed to go on from is not to be counted.
+        // Events are reported only after the router has accepted the LSN from which this worker continues.
         if isWelcome { sendMetrics(isIdle ? .idle : .loaded) }
     }
 
-    /// Announces the windows that a checkpoint holds: segments of others would be cut back after a crash.
+    /// Announces the windows that a checkpoint contains. Segments of later windows would be truncated after a crash.
     private func announce() {
         lastAnnouncement = WallClock.monotonic()
         for announcement in announcements where announcement.barrierLSN <= checkpointLSN {
@@ -588,7 +594,7 @@ final class ApplyLoop {
         }
     }
 
-    /// A sign of life, and what does not follow from the log.
+    /// Sends a heartbeat with the metrics that do not follow from the log.
     private func sendStatus() {
         lastStatus = WallClock.monotonic()
         statusLSN = appliedLSN
@@ -609,7 +615,7 @@ final class ApplyLoop {
             return
         }
         defer { metrics.count(cost: WallClock.monotonic() - now) }
-        // Who sees the events of a slot counted sees all of what is said of them.
+        // A reader that sees a slot's events counted must see the worker's own metrics as of that LSN too.
         if statusLSN != appliedLSN { sendStatus() }
         let series = MetricSeries(
             process: worker.description,
@@ -618,7 +624,7 @@ final class ApplyLoop {
             sections: message.sections,
             renewedLSN: renewed
         )
-        // What was not taken is lost to the aggregator, so all is told anew.
+        // The aggregator does not get a series that was not sent, so all series are sent anew.
         if !send(.metricSeries(series), on: aggregator) { metrics.beginAnew() }
     }
 
@@ -677,5 +683,5 @@ extension ApplyLoop: BatchObserver {
     }
 }
 
-/// The worker was asked to end while it waited for a full disk, perhaps within a batch.
+/// SIGTERM or SIGINT arrived while the worker waited for disk space, possibly within a batch.
 struct StoppedWhileWaiting: Error {}

@@ -3,20 +3,20 @@ import TraceFiles
 import TraceModel
 import TraceProcessing
 
-/// Hands a worker's part of each batch to its processor.
+/// Passes a worker's part of each batch to its processor.
 final class BatchApplier {
     private let processor: any TraceProcessor
     private let machine: [UInt8]
-    /// The host of the last batch: batches of one host come in runs.
+    /// Host of the last batch. Cached, because consecutive batches often have the same host.
     private var lastHost: (name: [UInt8], id: HostID, hash: UInt64)?
 
-    /// `machine`: this machine's name, as batches give it.
+    /// `machine` is the name of this machine, as batches contain it.
     init(_ processor: any TraceProcessor, machine: String) {
         self.processor = processor
         self.machine = Array(machine.utf8)
     }
 
-    /// `body`: the fields of the events and names that are the worker's.
+    /// Applies a batch whose `body` contains the fields of the events and names that belong to the worker.
     func apply(
         _ body: UnsafeRawBufferPointer,
         host name: UnsafeRawBufferPointer,
@@ -36,7 +36,7 @@ final class BatchApplier {
         _ = try processor.processTraces(view, isLastBatch: false)
     }
 
-    /// Another host may have been given the last one's number.
+    /// Clears the cached host, because its number may have been given to another host.
     func forgetHost() { lastHost = nil }
 
     private func host(_ name: UnsafeRawBufferPointer) -> (name: [UInt8], id: HostID, hash: UInt64) {

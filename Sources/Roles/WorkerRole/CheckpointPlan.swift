@@ -1,36 +1,36 @@
 import TraceModel
 
-/// Decides when a worker writes its checkpoint. A checkpoint writes the whole state, so its interval follows its cost: it
-/// takes one part in `Limits.checkpointTimeDivisor` of the worker's time at most, however large the state is. Windows that
-/// end meanwhile share the next one. After one that took extremely long (the machine was suspended) the next one waits for
-/// `Limits.checkpointSecondsMax` at most. Times are monotonic nanoseconds.
+/// Decides when a worker writes its checkpoint. A checkpoint writes the whole state, so its interval follows its cost:
+/// checkpoints take at most one part in `Limits.checkpointTimeDivisor` of the worker's time, however large the state
+/// is. Windows that end in between share the next one. After an extremely slow one (the machine was suspended) the next
+/// one is due after `Limits.checkpointSecondsMax` at the latest. Times are monotonic nanoseconds.
 struct CheckpointPlan {
-    /// Where the worker stands in the log.
+    /// The worker's position in the log.
     enum Moment {
-        /// Behind a share. All rows have to be written for a checkpoint, and those that come late then begin another run,
-        /// so that the window's files can't be made by renaming one.
+        /// After a share. A checkpoint has to write all buffered rows; rows that arrive late then start another run, so
+        /// the window's final files cannot be made by renaming a single run.
         case share
-        /// Behind a window's end: its rows are written anyway.
+        /// After a window's end, where all rows are written anyway.
         case barrier
-        /// Nothing waits to be applied.
+        /// No share is waiting.
         case idle
     }
 
-    /// Share bytes applied since the last checkpoint.
+    /// Bytes of shares applied since the last checkpoint.
     private var bytes = 0
-    /// Whether a window has ended since, whose segments can't be announced before the next one.
+    /// Whether a window has ended since the last checkpoint; its segments can be announced only after the next one.
     private var hasEndedWindow = false
     private var endedAt: Int64 = .min / 2
     private var cost: Int64 = 0
 
     private(set) var count: UInt64 = 0
-    /// What all of them took.
+    /// Time that all checkpoints took.
     private(set) var nanoseconds: Int64 = 0
 
-    /// Counts the bytes of a share.
+    /// Counts the bytes of an applied share.
     mutating func applied(_ bytes: Int) { self.bytes += bytes }
 
-    /// A barrier was applied: its window can be announced once a checkpoint holds it.
+    /// Notes that a barrier was applied: its window is announced after the next checkpoint.
     mutating func windowEnded() { hasEndedWindow = true }
 
     func isDue(_ moment: Moment, at now: Int64) -> Bool {
@@ -44,7 +44,7 @@ struct CheckpointPlan {
         return now - endedAt >= min(interval, Limits.checkpointSecondsMax * 1_000_000_000)
     }
 
-    /// A checkpoint of all that was applied has become durable.
+    /// Notes that a checkpoint of everything applied is durable.
     mutating func written(from begin: Int64, to end: Int64) {
         bytes = 0
         hasEndedWindow = false

@@ -3,10 +3,10 @@ import Glibc
 import SystemIO
 import TraceModel
 
-/// Faults for tests of the debug build, by the environment; no part of what is released.
+/// Injects faults that tests request by environment variables. Exists in debug builds only.
 ///
-/// `TRACE_FAULT_CRASH_ON=TEXT` crashes where a record holds the text, `TRACE_FAULT_HANG_ON=TEXT` hangs there,
-/// `TRACE_FAULT_WATCHDOG_SECONDS=N` makes the watchdog bite after N seconds.
+/// `TRACE_FAULT_CRASH_ON=TEXT` crashes at a record that contains the text, `TRACE_FAULT_HANG_ON=TEXT` hangs there,
+/// `TRACE_FAULT_WATCHDOG_SECONDS=N` makes the watchdog end the process after N seconds.
 struct FaultInjection {
     private let crashText = text("TRACE_FAULT_CRASH_ON")
     private let hangText = text("TRACE_FAULT_HANG_ON")
@@ -19,7 +19,7 @@ struct FaultInjection {
         Array((Readiness.environment(variable) ?? "").utf8)
     }
 
-    /// To be called before a record's events are applied.
+    /// Crashes or hangs if requested for these events. Call it before a record's events are applied.
     func strike(_ events: UnsafeRawBufferPointer) {
         if Self.contains(events, crashText) { fatalError("A fault was asked for") }
         if Self.contains(events, hangText) { while true { sleep(1) } }

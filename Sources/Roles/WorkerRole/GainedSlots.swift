@@ -1,8 +1,8 @@
 import TraceModel
 
-/// Slots that a barrier gave to this worker, until their state has been taken in.
+/// Slots that a barrier gave to this worker and whose state it has not taken in yet.
 struct GainedSlots {
-    /// The end of the barrier.
+    /// The LSN after the barrier.
     let lsn: LSN
     let slots: [UInt8]
 }

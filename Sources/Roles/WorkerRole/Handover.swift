@@ -4,11 +4,11 @@ import TraceFiles
 import TraceModel
 import TraceProcessing
 
-/// The state of slots on its way from one worker to another: a mirrored file for each pair of them, written by
-/// the old owner before its checkpoint at the barrier, removed by the new one after its next checkpoint.
+/// Moves the state of slots from one worker to another: a mirrored file for each pair of workers, written by the old
+/// owner before its checkpoint at the barrier, and removed by the new one after its next checkpoint.
 struct Handover {
     let resource: Resource
-    /// The end of the barrier that moved the slots.
+    /// The LSN after the barrier that moved the slots.
     let lsn: LSN
 
     private static let directory = "\(ClusterPaths.checkpoints)/handover"
@@ -17,7 +17,7 @@ struct Handover {
         "\(Self.directory)/\(resource.name).\(lsn).\(old)-\(new)"
     }
 
-    /// Writes the slots that `old` gives to `new`. Blocks until durable.
+    /// Writes the state of the slots that `old` gives to `new`. Blocks until durable.
     func give(_ slots: [UInt8], from old: Int, to new: Int, processor: any TraceProcessor) throws {
         try FileSystem.createDirectory(Self.directory)
         try MirroredFile(path(from: old, to: new)).publish { writer in
@@ -32,16 +32,16 @@ struct Handover {
         }
     }
 
-    /// The files that hold slots for `new`.
+    /// Returns the files with slots for `new`.
     private func files(for new: Int) throws -> [MirroredFile] {
         Set(try FileSystem.list(Self.directory).map(MirroredFile.name(of:))).filter {
             $0.hasPrefix("\(resource.name).\(lsn).") && $0.hasSuffix("-\(new)")
         }.sorted().map { MirroredFile("\(Self.directory)/\($0)") }
     }
 
-    /// Takes in all the slots that `new` has gained; their files stay until `remove`. False, and nothing
-    /// is taken, where an old owner has not written its file yet. `report` is told of damaged copies.
-    /// - Throws: `TraceError(.corrupt)` where both copies of a file are damaged; nothing is taken then.
+    /// Takes in all slots that `new` has gained; their files remain until `remove`. Returns false, and takes nothing,
+    /// if an old owner has not written its file yet. Damaged copies are reported to `report`.
+    /// - Throws: `TraceError(.corrupt)` if both copies of a file are damaged; nothing is taken then.
     func take(
         _ slots: [UInt8],
         by new: Int,
@@ -70,10 +70,10 @@ struct Handover {
         return true
     }
 
-    /// Stands before the version of the state. Files of 0.1.0 begin with the number of slots, which is less.
+    /// Precedes the version of the state. Files of 0.1.0 start with the number of slots, which is smaller.
     private static let versionMark = UInt16.max
 
-    /// The slots that a file holds, at its begin; from here on `reader` knows the state's version.
+    /// Reads the slots at the start of a file, and sets the version of the state in `reader`.
     private static func slots(from reader: inout StateReader) throws -> [UInt8] {
         var count = try reader.integer(UInt16.self)
         reader.version = StateVersion.beforeDialects
@@ -84,8 +84,8 @@ struct Handover {
         return try (0..<count).map { _ in try reader.integer(UInt8.self) }
     }
 
-    /// Removes files that `worker` has taken in long ago, and that an old owner that repeated itself has written
-    /// again: all up to its checkpoint at `lsn`, but those of the barrier at `waiting`. Blocks.
+    /// Removes files that `worker` took in earlier and that a restarted old owner has written again: all up to the
+    /// worker's checkpoint at `lsn`, except those of the barrier at `waiting`. Blocks.
     static func removeTaken(
         by worker: WorkerName,
         through lsn: LSN,
@@ -101,6 +101,6 @@ struct Handover {
         }
     }
 
-    /// Removes what `take` has read, once a checkpoint holds it.
+    /// Removes the files that `take` has read; call it after a checkpoint contains their state.
     func remove(for new: Int) throws { for file in try files(for: new) { try file.remove() } }
 }

@@ -3,27 +3,28 @@ import TraceMetrics
 import TraceModel
 import TraceProcessing
 
-/// Tells the aggregator, round after round, of the slots that changed: a few slots at a time, so that a round
-/// of a million series keeps no event waiting, and seldom enough to take a fiftieth of the loop's time at most.
-/// Each slot is told as of the position that is applied when its turn comes.
+/// Sends the series of changed slots to the aggregator in rounds. A message contains a few slots, so that a round of a
+/// million series does not delay events, and rounds are rare enough to take at most a fiftieth of the loop's time. Each
+/// slot's section is as of the LSN that is applied when its turn comes.
 struct MetricRounds: ~Copyable {
-    /// What there is for the loop to do besides.
+    /// The other work of the loop.
     enum Load {
         case loaded
         case idle
-        /// The loop ends: everything goes at once.
+        /// The loop is ending: all series are sent at once.
         case all
     }
 
+    /// A message of a round: `begins` marks the first one of a round that sends all series anew.
     struct Message {
         let begins: Bool
         let sections: [UInt8]
     }
 
     private var series: SeriesWriter
-    /// Slots of the round under way, the next one last.
+    /// Slots that this round still has to send, the next one last.
     private var pending: [UInt8] = []
-    /// The round names everything.
+    /// Whether this round sends all series.
     private var isWhole = false
     private var needsWhole = true
     private var isFirstMessage = true
@@ -31,32 +32,32 @@ struct MetricRounds: ~Copyable {
     private var began: Int64 = 0
     private var cost: Int64 = 0
     private var beganLSN: LSN = .max
-    /// A slot's section was not complete.
+    /// Whether a slot's section was incomplete.
     private var hasMore = false
 
-    /// When ids were begun anew: how many were then in use, and how many processes had gone.
+    /// As of the last full round: the number of ids in use, and the number of evicted processes.
     private var idsInUse = 0
     private var processesGone = 0
     private var leftOutMax = 0
 
-    /// One message, and so what is collected between two looks at the fabric.
+    /// Size at which a message is complete; it bounds the work between two polls of the fabric.
     private static let messageBytes = 256 << 10
     private static let stepNanoseconds: Int64 = 2_000_000
     private static let second: Int64 = 1_000_000_000
 
-    /// `idsMax`: as `Limits.seriesIDsMax`, for tests.
+    /// `idsMax` is smaller than `Limits.seriesIDsMax` in tests.
     init(idsMax: Int = Limits.seriesIDsMax) { series = SeriesWriter(idsMax: idsMax) }
 
     var isUnderWay: Bool { !pending.isEmpty }
 
-    /// The aggregator knows nothing, or not the same as this worker thinks.
+    /// Starts over with a full round, because the aggregator knows no series, or others than this worker assumes.
     mutating func beginAnew() {
         needsWhole = true
         pending = []
     }
 
-    /// The next message of the round under way, or of one that is due; nil where there is nothing to say now.
-    /// `now` is monotonic nanoseconds.
+    /// Returns the next message of the current round, or of a new one if it is due; nil if there is nothing to send
+    /// now. `now` is monotonic nanoseconds.
     mutating func next(
         of processor: any TraceProcessor,
         at lsn: LSN,
@@ -86,10 +87,10 @@ struct MetricRounds: ~Copyable {
         return Message(begins: isFirstMessage, sections: series.take())
     }
 
-    /// Time that the message took, nanoseconds.
+    /// Adds the time that a message took, in nanoseconds.
     mutating func count(cost nanoseconds: Int64) { cost += nanoseconds }
 
-    /// Series that are not told, as this worker has more than ids.
+    /// Returns the count of series that are not sent because the worker has no ids left.
     func ownSamples() -> [MetricSample] {
         [
             MetricSample(
@@ -105,7 +106,8 @@ struct MetricRounds: ~Copyable {
         guard lsn != beganLSN || hasMore else { return false }
         let passed = now - began
         guard load != .idle else { return passed >= Self.second / 5 }
-        // What costs little goes soon; what costs more takes no larger part of the time, as each of many workers does it.
+        // A cheap round is repeated soon. An expensive one takes no larger share of the time, because each of many
+        // workers has the same cost.
         return passed >= max(Self.second / 5, min(2 * Self.second, 500 * cost), 50 * cost)
     }
 

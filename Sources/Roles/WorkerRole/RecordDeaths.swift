@@ -2,10 +2,10 @@ import ClusterMessages
 import SystemIO
 import TraceModel
 
-/// Counts how often the worker has ended itself at one record. A pure state machine over what its processes
-/// have left behind, one after another.
+/// Counts how often the worker has ended itself at the same record. A pure state machine over the crash data that its
+/// processes leave behind.
 struct RecordDeaths: Equatable {
-    /// Where the worker ended itself last.
+    /// The record at which the worker ended itself last.
     private(set) var lsn: LSN
     private(set) var count: Int
     private(set) var cause: CrashCell.Cause?
@@ -15,8 +15,9 @@ struct RecordDeaths: Equatable {
         self.count = count
     }
 
-    /// The process before this one ended while it applied the record at `position` (nil: none), by `end` (nil: killed from outside, or in order, which counts for nothing). What lies below the checkpoint is
-    /// forgiven: the record has been applied after all, or left out.
+    /// Counts the end of the previous process, which was applying the record at `position` (nil: none) and ended by
+    /// `end` (nil: killed from outside, or a normal end, neither of which counts). A count below the checkpoint is
+    /// reset, because that record was applied in the end, or left out.
     mutating func ended(at position: LSN?, by end: CrashCell.Cause?, checkpoint: LSN) {
         if let position, let end {
             count = position == lsn ? count + 1 : 1
@@ -29,7 +30,7 @@ struct RecordDeaths: Equatable {
         }
     }
 
-    /// What the router is asked to set aside, once it has happened too often.
+    /// The request to set the record aside, once the worker has ended there too often.
     var claim: WorkerHello.Claim? {
         guard count >= Limits.recordDeathsMax else { return nil }
         return WorkerHello.Claim(lsn: lsn, reason: "ended \(count) times here, \(how)")

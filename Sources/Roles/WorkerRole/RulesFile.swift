@@ -5,18 +5,17 @@ import TraceModel
 // When other rules take effect
 // ============================
 //
-// `rules.json` in the data directory (its form: RuleSet.swift) is read when a worker starts and at SIGHUP
-// (`tracectl reload`). Rules change only where the state applied is the state of a checkpoint: at the start,
-// which is at the last checkpoint, and at SIGHUP, with a checkpoint of its own that holds the new text. So a
-// replay never judges by others what it judged once, except what it does over as a whole: rows written
-// after a checkpoint are cut off before. Workers of one resource take a change over one after the other;
-// which events of that moment are judged by the new rules already is the one thing that does not follow
-// from the log.
+// `rules.json` in the data directory (format: RuleSet.swift) is read when a worker starts and at SIGHUP (`tracectl
+// reload`). Rules change only if the applied state is that of a checkpoint: at the start, which is at the last
+// checkpoint, and at SIGHUP, which writes a checkpoint with the new text. So a replay never evaluates an event by other
+// rules than before, unless it repeats the event entirely: rows written after a checkpoint are truncated first. Workers
+// of one resource change their rules one after another; which events of that moment already follow the new rules is the
+// only thing that does not follow from the log.
 
-/// The rules as the operator wants them.
+/// Reads the rules that the operator has configured.
 enum RulesFile {
-    /// The file's rules; nil where they are those in force. Without a file these are the defaults.
-    /// - Throws: `TraceError(.configuration)` with line and field, `SystemError` where it can't be read.
+    /// Returns the file's rules; nil if they are already in force. Without a file these are the defaults.
+    /// - Throws: `TraceError(.configuration)` with line and field, `SystemError` if the file cannot be read.
     static func load(unless current: RuleSet) throws -> RuleSet? {
         let path = ClusterPaths.rules
         var source: [UInt8] = []

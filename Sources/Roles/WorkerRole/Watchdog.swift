@@ -3,38 +3,38 @@ import Synchronization
 import SystemIO
 import TraceModel
 
-/// Ends the process where the apply loop hangs: nothing outside can tell a hung loop from a busy one.
+/// Ends the process if the apply loop hangs, because from outside a hung loop looks like a busy one.
 final class Watchdog: Sendable {
     private let fed = Atomic<UInt64>(0)
     private let seconds: Int
     private let cell: CrashCell?
 
-    /// `seconds` of silence are too many; `cell` learns that this is what happened.
+    /// Ends the process after `seconds` without `feed`, and records that cause in `cell`.
     init(seconds: Int, cell: CrashCell?) {
         self.seconds = seconds
         self.cell = cell
     }
 
-    /// The loop is alive; the supervisor hears it too.
+    /// Reports to the watchdog and to the supervisor that the loop is alive.
     func feed() {
         fed.wrappingAdd(1, ordering: .relaxed)
         Readiness.alive()
     }
 
-    /// Starts watching, for the life of the process.
+    /// Starts the thread, which runs for the life of the process.
     func start() {
         _ = DedicatedThread("watchdog") { [self] in
             var seen: UInt64 = 0
             var silent = 0
             while true {
-                // Seconds that this thread has lived through: a stopped process does not hang.
+                // Counts seconds in which this thread ran: a stopped process is not hung.
                 sleep(1)
                 let now = fed.load(ordering: .relaxed)
                 silent = now == seen ? silent + 1 : 0
                 seen = now
                 guard silent > seconds else { continue }
                 cell?.cause = .hung
-                // Not by the logger: what hangs may hold its lock.
+                // Written without the logger, because the hung thread may hold its lock.
                 let words = "The apply loop has hung for \(seconds) s; ending\n"
                 _ = write(STDERR_FILENO, words, words.utf8.count)
                 abort()

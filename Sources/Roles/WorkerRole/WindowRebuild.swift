@@ -9,9 +9,9 @@ import TraceProcessing
 import TraceTime
 import TraceWire
 
-/// Makes the segments of one window of a worker again, from the checkpoint kept of it and the log, in a process and a
-/// directory of their own: nothing of the running worker's is touched. Whoever started it finds the outcome in
-/// `RebuiltSegments`.
+/// Rebuilds a worker's segments of one window from the kept checkpoint and the log. Runs in a process and a directory
+/// of its own, and changes no file of the running worker. The outcome is written to `RebuiltSegments` for the process
+/// that started it.
 package struct WindowRebuild {
     private let window: WorkerWindow
     private let timeZone: String?
@@ -19,7 +19,7 @@ package struct WindowRebuild {
     private let stateBytesMax: Int
     private let logger: Logger
 
-    /// The arguments are those of `Worker`.
+    /// Creates a rebuild of one window; the other arguments are those of `Worker`.
     package init(
         _ window: WorkerWindow,
         timeZone: String?,
@@ -34,8 +34,8 @@ package struct WindowRebuild {
         self.logger = logger
     }
 
-    /// Runs in the data directory to the end of the window; what came of it is on the disk when this returns. Returns the code
-    /// for the process to end with.
+    /// Runs in the data directory up to the end of the window. When it returns, the outcome is on the disk. Returns the
+    /// exit code of the process.
     package func run() throws -> Int32 {
         Limits.assertRelations()
         ChildProcess.endWithParent()
@@ -58,8 +58,8 @@ package struct WindowRebuild {
         }
     }
 
-    /// `advanced` is called again and again while it comes along. What keeps the segments from being made whenever that is
-    /// tried is an outcome; all else is thrown.
+    /// Rebuilds the segments, calling `advanced` repeatedly as it makes progress. A failure that would occur at every
+    /// attempt is returned as an outcome; any other error is thrown.
     func outcome(
         _ zone: TimeZoneRules,
         budget: FileBudget = FileBudget(),
@@ -72,13 +72,14 @@ package struct WindowRebuild {
         }
     }
 
-    /// The kernel is to end this process rather than the one that started it and shares its limits.
+    /// Makes the kernel's out-of-memory killer prefer this process to its parent, which shares its limits.
     private static func endFirstWhereMemoryIsShort() {
         guard let file = try? File("/proc/self/oom_score_adj", .readWrite) else { return }
         try? Array("1000\n".utf8).withUnsafeBytes { try file.write($0, at: 0) }
     }
 
-    /// - Throws: `TraceError(.corrupt)` where the checkpoint or the log are not what they were.
+    /// Replays the window in the rebuild's own directory.
+    /// - Throws: `TraceError(.corrupt)` if the checkpoint or the log is not what it was.
     private func make(
         _ zone: TimeZoneRules,
         _ budget: FileBudget,
@@ -110,7 +111,7 @@ package struct WindowRebuild {
         guard checkpoint.window == window.window, checkpoint.gained == nil else {
             return .impossible("the checkpoint that was kept is not the window's")
         }
-        // Another version's, which can't be read, the worker has replaced by the defaults, too.
+        // If the rules are of another version and cannot be read, the worker has used the defaults too.
         if let rules = try? RuleSet(checkpoint.rules, file: "") { processor.rules = rules }
         let log = WindowLog(
             salt: directory.salt,
@@ -142,7 +143,7 @@ package struct WindowRebuild {
     }
 }
 
-/// A full disk ends the rebuild; it is begun anew later.
+/// Ends the rebuild if the disk is full; it is started again later.
 private final class RebuildObserver: BatchObserver {
     private let onAdvance: () -> Void
 
@@ -153,11 +154,11 @@ private final class RebuildObserver: BatchObserver {
     func writeRows(after error: SystemError) throws { throw error }
 }
 
-/// A worker's part of the log from an LSN to the end of the window there, read while a router may write and trim it.
+/// Reads a worker's part of the log from an LSN to the end of its window, while a router may write and trim the log.
 struct WindowLog {
-    /// A record as the worker gets it.
+    /// A record as the worker receives it.
     enum Part {
-        /// The batch's bytes that are the worker's; valid during the call.
+        /// The bytes of the batch that belong to the worker; valid during the call.
         case batch(LogRecord, UnsafeRawBufferPointer)
         case tick(arrival: EpochNanoseconds)
     }
@@ -168,7 +169,7 @@ struct WindowLog {
     private let begin: LSN
     private let isOwned: [Bool]
 
-    /// `slots`: the worker's, up to the end of the window.
+    /// `slots` are the worker's up to the end of the window.
     init(salt: UInt32, worker: WorkerName, slots: [UInt8], from begin: LSN) {
         self.salt = salt
         self.worker = worker
@@ -179,7 +180,7 @@ struct WindowLog {
     }
 
     /// Calls `visit` for all records of the window in their order, and returns the barrier that ends it. Blocks.
-    /// - Throws: `TraceError(.corrupt)` where a part of the log is damaged, trimmed or missing; what `visit` throws.
+    /// - Throws: `TraceError(.corrupt)` if a part of the log is damaged, trimmed or missing; any error of `visit`.
     func forEachRecord(_ visit: (Part) throws -> Void) throws -> BarrierPayload {
         let verdicts = try verdicts()
         var body = RawBuffer()
@@ -205,7 +206,8 @@ struct WindowLog {
         return barrier
     }
 
-    /// What of the log was left out for the worker. A verdict stands behind the records it is about, perhaps in a later window.
+    /// Returns the ranges that were left out for the worker. A verdict comes after the records that it covers, possibly
+    /// in a later window.
     private func verdicts() throws -> [Range<LSN>] {
         var ranges: [Range<LSN>] = []
         try walk(toleratingDamage: true) { record in
@@ -218,7 +220,7 @@ struct WindowLog {
         return ranges
     }
 
-    /// Calls `visit` for the records from the begin on until it returns false, or the log ends.
+    /// Calls `visit` for the records from `begin` on until it returns false, or the log ends.
     private func walk(
         toleratingDamage isTolerant: Bool = false,
         _ visit: (LogRecord) throws -> Bool
@@ -249,7 +251,7 @@ struct WindowLog {
         TraceError(.corrupt, "the log begins at LSN \(lsn); it is needed from \(begin) on")
     }
 
-    /// As the router narrows a batch for a worker that reads the log again: events first, then names.
+    /// Appends the worker's part of a batch as the router does in a catch-up: events first, then names.
     private func appendOwned(of record: LogRecord, to body: inout RawBuffer) throws {
         let batch = record.body
         let hash = Slot.hash(host: record.host)

@@ -7,7 +7,7 @@ package import TraceModel
 import TraceProcessing
 import TraceTime
 
-/// A worker process: one processor, its slots, its segments, its checkpoint.
+/// Runs a worker process: one processor with its slots, segments and checkpoint.
 package struct Worker {
     private let name: WorkerName
     private let timeZone: String?
@@ -15,8 +15,8 @@ package struct Worker {
     private let stateBytesMax: Int
     private let logger: Logger
 
-    /// `guardsFormulas`: text in tables is kept from being run as a formula by a spreadsheet. `stateBytesMax`: what its
-    /// slots' state may take.
+    /// Creates a worker. `guardsFormulas` protects text in tables from being evaluated as a formula by a spreadsheet.
+    /// `stateBytesMax` bounds the state of the worker's slots.
     package init(
         name: WorkerName,
         timeZone: String?,
@@ -31,10 +31,10 @@ package struct Worker {
         self.logger = logger
     }
 
-    /// Runs in the data directory until SIGTERM or SIGINT, on the calling thread, in which all signals
-    /// have to be blocked.
-    /// - Throws: `WorkerLost` where starting it again changes nothing, which `ClusterPaths.lost` says too from
-    ///   then on; else whatever keeps it from starting or going on, in words for the operator.
+    /// Runs in the data directory until SIGTERM or SIGINT. Runs on the calling thread, which must have all signals
+    /// blocked.
+    /// - Throws: `WorkerLost` if a restart changes nothing; `ClusterPaths.lost` then contains the same. Otherwise the
+    ///   error that prevents it from starting or continuing, in words for the operator.
     package func run() throws {
         Limits.assertRelations()
         let zone = try TimeZoneRules.configure(timeZone)
@@ -79,16 +79,16 @@ package struct Worker {
 
     private func run(_ loop: ApplyLoop, _ cell: CrashCell?) throws {
         do { try loop.run() } catch let lost as WorkerLost {
-            // No record's fault either.
+            // This is not the fault of a record either.
             throw lost
         } catch {
-            // What the operating system refuses is no record's fault.
+            // An error of the operating system is not the fault of a record.
             if !(error is SystemError) { cell?.cause = .failed }
             throw error
         }
     }
 
-    /// For those who show how the cluster stands. Blocks.
+    /// Writes a file that says why the worker is lost, for programs that show the cluster's state. Blocks.
     private func leaveWord(_ lost: WorkerLost) {
         do {
             try Array("\(lost)\n".utf8).withUnsafeBytes {
@@ -97,7 +97,7 @@ package struct Worker {
         } catch { logger.warning("Only this log will say why", metadata: ["error": "\(error)"]) }
     }
 
-    /// Without one the worker runs all the same: only deaths at a record go uncounted.
+    /// Opens the crash cell. If that fails, the worker runs without one: deaths at a record are not counted then.
     private func crashCell() -> CrashCell? {
         do { return try CrashCell(ClusterPaths.crashCell(of: name)) } catch {
             logger.warning("Crashes will not be counted", metadata: ["error": "\(error)"])
@@ -112,8 +112,9 @@ package struct Worker {
         return Limits.watchdogSeconds
     }
 
-    /// The machine's name from the manifest, which the router writes, with the secret, when the directory is new. Until
-    /// then the worker counts as ready: a supervisor may start the router only behind it.
+    /// Returns the machine's name from the manifest, which the router writes, together with the secret, in a new
+    /// directory. The worker counts as ready while it waits for that, because a supervisor may start the router only
+    /// after the workers.
     private func awaitDirectory() throws -> String {
         let needed = [ClusterPaths.manifest, ClusterPaths.secret]
         if !needed.allSatisfy(FileSystem.exists) { Readiness.ready() }

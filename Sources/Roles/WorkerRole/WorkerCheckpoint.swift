@@ -9,14 +9,14 @@ import TraceProcessing
 // ===============
 //
 // `checkpoints/<worker>.checkpoint`, a `MirroredFile`. Its body, little-endian: version u32, then the fields of
-// `WorkerCheckpoint` in their order (the LSN first, which `CheckpointPosition` reads), `renewed` last (version 4
-// ends without it; up to version 5 the numbers of functions stood in eight bytes each). It describes the worker as of `lsn`: every record below is applied, its rows lie in the
-// segments up to the recorded lengths, and those bytes are on the disk.
+// `WorkerCheckpoint` in their order (the LSN first, which `CheckpointPosition` reads), `renewed` last (version 4 ends
+// without it; up to version 5 each number of a function took eight bytes). It describes the worker as of `lsn`: every
+// record below is applied, its rows are in the segments up to the recorded lengths, and those bytes are on the disk.
 //
-// Nobody is told of a checkpoint (the router trims, the aggregator merges) before both copies are durable. So
-// one that is a checkpoint older than the other still fits: segments only grow, and are cut back to it.
+// A checkpoint is reported (the router trims by it, the aggregator merges) only after both copies are durable. So a
+// copy that is one checkpoint older than the other is usable too: segments only grow, and are truncated to its lengths.
 
-/// What a worker needs to go on from where it was.
+/// The state from which a worker continues after a restart.
 struct WorkerCheckpoint {
     private static let version = StateVersion.current
     private static let versionBeforePacking: UInt32 = 5
@@ -25,20 +25,20 @@ struct WorkerCheckpoint {
     let lsn: LSN
     let windowBegin: LSN
     let window: UInt64
-    /// Slots whose state another worker holds ready and has not been taken in yet; nil where there are
-    /// none.
+    /// Slots gained at a barrier whose state is still in hand-over files; nil if there are none.
     let gained: GainedSlots?
-    /// The owners of the resource's slots.
+    /// Owners of the resource's slots.
     let owners: [UInt16]
-    /// Windows announced and not known to be merged.
+    /// Windows that were announced and are not known to be merged.
     let announcements: [SegmentsClosed]
-    /// The text of the anomaly rules in force; empty for the defaults.
+    /// Text of the anomaly rules in force; empty for the defaults.
     let rules: [UInt8]
-    /// Up to here the worker's events were set aside, as what it had saved was of no use any more; 0: never.
+    /// The worker's events below this LSN were set aside, because its saved state was unusable; 0 if that never
+    /// happened.
     var renewed: LSN = 0
 
-    /// Writes the checkpoint with the state of `slots` and the offsets of the files. Rows must have been
-    /// flushed and synced before. Blocks until it is durable, in both copies.
+    /// Writes the checkpoint with the state of `slots` and the lengths of the segments. All rows must have been flushed
+    /// and synced before. Blocks until both copies are durable.
     func publish(for worker: WorkerName, processor: any TraceProcessor, slots: [UInt8]) throws {
         try CheckpointPosition.file(of: worker).publish { writer in
             try encodeHead(into: &writer.body, files: processor.files)
@@ -71,15 +71,15 @@ struct WorkerCheckpoint {
         body.append(counted: offsets)
     }
 
-    /// The slots that the worker owns.
+    /// Returns the slots that the worker owns.
     func ownedSlots(of worker: WorkerName) -> [UInt8] {
         owners.indices.filter { owners[$0] == UInt16(worker.index) }.map { UInt8($0) }
     }
 
-    /// Reads the worker's checkpoint and puts its state into the processor; nil where there is none. `repair` is
-    /// called where one of the copies has to be written anew, with what was wrong with it (nil: it was only
-    /// older), and has to let it be written. Blocks.
-    /// - Throws: `TraceError(.corrupt)` where both copies are damaged or the segments don't fit it.
+    /// Reads the worker's checkpoint and loads its state into the processor; returns nil if there is none. If a copy
+    /// has to be rewritten, `repair` is called with the damage (nil if the copy was only older) and a function that
+    /// rewrites it, which it has to call. Blocks.
+    /// - Throws: `TraceError(.corrupt)` if both copies are damaged or the segments do not fit the checkpoint.
     static func restore(
         for worker: WorkerName,
         into processor: any TraceProcessor,
@@ -92,15 +92,15 @@ struct WorkerCheckpoint {
         if content.needsRepair {
             try repair(content.damage) { try file.repair(content) }
         } else {
-            // Whoever wrote them may have been killed before their names were durable.
+            // The process that wrote them may have been killed before the directory was synced.
             try FileSystem.syncDirectory(ClusterPaths.checkpoints)
         }
         return try content.withBody { reader in try decode(&reader, of: worker, into: processor) }
     }
 
-    /// Puts the state of a window's kept checkpoint into a processor whose files lie elsewhere; they are copied from the
-    /// worker's own. Nil where none was kept. Blocks.
-    /// - Throws: `TraceError(.corrupt)` where it is damaged.
+    /// Loads the state of a window's kept checkpoint into a processor whose files are in another directory; they are
+    /// copied from the worker's own. Returns nil if no checkpoint was kept. Blocks.
+    /// - Throws: `TraceError(.corrupt)` if it is damaged.
     static func restoreKept(
         _ window: WorkerWindow,
         into processor: any TraceProcessor

@@ -2,12 +2,13 @@ import Glibc
 import SystemIO
 import TraceModel
 
-/// What makes this process the only one of its name: a lock that the kernel holds until the process ends.
+/// Ensures that only one process of a worker's name runs: a file lock that the kernel holds until the process ends.
 struct WorkerLock: ~Copyable {
     private let worker: WorkerName
     private let file: File
 
-    /// - Throws: `TraceError(.configuration)` where another process holds it.
+    /// Takes the lock.
+    /// - Throws: `TraceError(.configuration)` if another process holds it.
     init(_ worker: WorkerName) throws {
         let file = try File(ClusterPaths.lock(of: worker), .readWrite)
         guard try file.lock() else {
@@ -22,9 +23,9 @@ struct WorkerLock: ~Copyable {
         self.file = file
     }
 
-    /// Whether the name is still this process's: somebody who removes the file while it stands still lets a
-    /// second one in, to whom the segments belong from then on.
-    /// - Throws: `TraceError(.configuration)` where it is not.
+    /// Checks that the lock file is still this process's. If somebody removes it while this process is stopped, a
+    /// second process can take the lock, and the segments then belong to that one.
+    /// - Throws: `TraceError(.configuration)` if the file is not this process's any more.
     func check() throws(TraceError) {
         guard file.isAtItsPath else {
             throw TraceError(

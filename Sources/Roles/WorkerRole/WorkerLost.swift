@@ -1,8 +1,8 @@
 package import TraceModel
 
-/// What a worker has saved is of no use, and starting it again changes nothing: an operator has to decide.
+/// The worker's saved state is unusable and a restart does not help: an operator has to decide.
 package struct WorkerLost: Error, CustomStringConvertible, Sendable {
-    /// What is wrong, and the remedy.
+    /// The problem and its remedy.
     package let cause: TraceError
 
     package var description: String { "\(cause)" }
