@@ -5,12 +5,12 @@ import TraceModel
 // When other rules take effect
 // ============================
 //
-// `rules.json` in the data directory (format: RuleSet.swift) is read when a worker starts and at SIGHUP (`tracectl
-// reload`). Rules change only if the applied state is that of a checkpoint: at the start, which is at the last
-// checkpoint, and at SIGHUP, which writes a checkpoint with the new text. So a replay never evaluates an event by other
-// rules than before, unless it repeats the event entirely: rows written after a checkpoint are truncated first. Workers
-// of one resource change their rules one after another; which events of that moment already follow the new rules is the
-// only thing that does not follow from the log.
+// `rules.json` in the data directory (format: RuleSet.swift) is read when a worker starts and at SIGHUP
+// (`tracectl reload`). Rules change only if the applied state is that of a checkpoint: at the start, which is at the
+// last checkpoint, and at SIGHUP, which writes a checkpoint with the new text. So a replay never evaluates an event by
+// other rules than before, unless it repeats the event entirely: rows written after a checkpoint are truncated first.
+// Workers of one resource change their rules one after another; which events of that moment already follow the new
+// rules is the only thing that does not follow from the log.
 
 /// Reads the rules that the operator has configured.
 enum RulesFile {
