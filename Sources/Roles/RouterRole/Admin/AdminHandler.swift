@@ -5,7 +5,7 @@ import Logging
 import Synchronization
 import TraceModel
 
-/// The operator's methods: answered on the Unix socket in the data directory only.
+/// Serves the operator's methods, which are available only on the Unix socket in the data directory.
 final class AdminHandler: GRPCServerHandler {
     private let queue: IngestQueue
     private let context: RouterContext
@@ -53,7 +53,7 @@ final class AdminHandler: GRPCServerHandler {
     func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {}
     func refused(method: Int, reason: GRPCRefusal) {}
 
-    /// Ends the window and answers when its files are final.
+    /// Ends the window and answers when its final files exist.
     private func finalize(_ call: GRPCUnaryCall, reason: BarrierPayload.Reason) {
         let waiters = context.waiters
         queue.request(
@@ -93,7 +93,7 @@ final class AdminHandler: GRPCServerHandler {
             queue.request(
                 IngestQueue.BarrierRequest(reason: .scale, slotMap: after) { barrier in
                     slotMap.endChange(barrier.slotMap)
-                    // A retired worker's last segments have to be merged before it may go.
+                    // A retired worker may end only after its last segments are merged.
                     waiters.wait(for: barrier.window) { outcome in
                         if case .failure(let error) = outcome {
                             return call.fail(error.status, error.description)
@@ -157,8 +157,9 @@ final class AdminHandler: GRPCServerHandler {
     }
 }
 
-/// The slot map that the last barrier brought, for threads that plan the next one.
+/// Holds the slot map of the last barrier, for threads that plan the next one. Thread-safe.
 final class CurrentSlotMap: Sendable {
+    /// The map, and whether a change of it is under way.
     private struct State {
         var map: SlotMap
         var isChanging = false
@@ -168,8 +169,8 @@ final class CurrentSlotMap: Sendable {
 
     init(_ map: SlotMap) { state = Mutex(State(map: map)) }
 
-    /// Claims the next change and returns the map to be changed. Nil where another one's barrier is not
-    /// in the log yet.
+    /// Claims the next change and returns the map to change. Returns nil while another change's barrier is not in the
+    /// log.
     func beginChange() -> SlotMap? {
         state.withLock { state in
             guard !state.isChanging else { return nil }
@@ -178,9 +179,9 @@ final class CurrentSlotMap: Sendable {
         }
     }
 
-    /// Gives the claim back.
+    /// Releases the claim without a change.
     func cancelChange() { state.withLock { $0.isChanging = false } }
 
-    /// The change's barrier brought this map.
+    /// Ends the change: its barrier, which contains this map, is in the log.
     func endChange(_ map: SlotMap) { state.withLock { $0 = State(map: map) } }
 }

@@ -2,27 +2,28 @@ import GRPCServices
 import GRPCTransport
 import TraceModel
 
-/// What is owed to the sender of a batch: paid once its commit group is durable. A refusal is paid there
+/// The answer owed to the sender of a batch, sent once its commit group is durable. A refusal is sent at that point
 /// too, so that a stream's answers keep the order of its batches.
 struct AckTicket: Sendable {
+    /// The call that is answered.
     enum Sender: Sendable {
         case unary(GRPCUnaryCall)
         case stream(BatchStream)
-        /// A call of the simulator's, which answers it itself.
+        /// A call in the simulator, which answers it itself.
         case simulated(Int)
     }
 
     let sender: Sender
     let outcome: BatchAdmission.Outcome
-    /// The message's size, given back to the stream's budget with the answer.
+    /// Size of the message in bytes, returned to the stream's budget with the answer.
     let bytes: Int
-    /// When the message was there, on the monotonic clock.
+    /// Time when the message was complete; monotonic nanoseconds.
     let arrival: Int64
 
-    /// How long its call is held, where its group cannot be made durable.
+    /// How long the call is held if its group cannot be made durable.
     var hold: CallHold { CallHold(arrival: arrival) }
 
-    /// Where this is a duplicate of a batch of one of these sequences, the same as a refusal.
+    /// Returns the ticket as refused if it is a duplicate of a batch with one of these sequences; otherwise nil.
     func refusedIfDuplicate(of sequences: Set<UInt64>, _ error: TraceError) -> AckTicket? {
         guard case .duplicate(_, let sequence) = outcome, sequences.contains(sequence) else {
             return nil
@@ -30,7 +31,7 @@ struct AckTicket: Sendable {
         return refused(error)
     }
 
-    /// The same sender, refused.
+    /// Returns a ticket of the same sender that refuses the batch.
     func refused(_ error: TraceError) -> AckTicket {
         AckTicket(
             sender: sender,
@@ -40,17 +41,18 @@ struct AckTicket: Sendable {
         )
     }
 
-    /// Whether its batch stands in the group.
+    /// Whether the batch is in the group.
     var isAccepted: Bool { if case .accepted = outcome { true } else { false } }
 
-    /// The stream that ends where this batch is refused for want of room; nil where none does.
+    /// The stream that ends if this batch is refused for lack of space; nil if the sender is not a
+    /// stream, or the batch is refused already.
     var endingStream: ObjectIdentifier? {
         guard case .stream(let stream) = sender else { return nil }
         if case .refused = outcome { return nil }
         return ObjectIdentifier(stream)
     }
 
-    /// Their group is durable.
+    /// Answers the senders of a durable group.
     static func pay(_ tickets: [AckTicket]) {
         AnswerBatch.send { row in
             var stored = StoredAnswer()
@@ -76,7 +78,8 @@ struct AckTicket: Sendable {
         }
     }
 
-    /// The group could not be made durable; what was refused before stays refused for its own reason.
+    /// Refuses the batch, because its group could not be made durable. A batch that was refused before keeps its own
+    /// reason.
     func cancel(_ error: TraceError) {
         if case .refused = outcome { return Self.pay([self]) }
         switch sender {
@@ -87,7 +90,7 @@ struct AckTicket: Sendable {
     }
 }
 
-/// The answer for so many events, made once for a row of batches of one size, as agents send them.
+/// The encoded answer for a number of events, cached because agents send many batches of the same size in a row.
 private struct StoredAnswer {
     private var events = -1
     private var encoded: [UInt8] = []
@@ -101,15 +104,15 @@ private struct StoredAnswer {
     }
 }
 
-/// How long a call is held at most, whichever places it waits in one after another: in the ingest queue, in its commit
-/// group, for room on the disk. A value; monotonic nanoseconds.
+/// Bounds how long a call is held in total: in the ingest queue, in its commit group, and waiting for disk space. A
+/// value; monotonic nanoseconds.
 struct CallHold: Equatable, Sendable {
     static let nanoseconds = Int64(Limits.callHoldSeconds) * 1_000_000_000
 
-    /// From here on the call is refused rather than held.
+    /// The time from which on the call is refused rather than held.
     let end: Int64
 
-    /// `arrival`: when the message was there.
+    /// `arrival` is the time when the message was complete.
     init(arrival: Int64) { end = arrival + Self.nanoseconds }
 
     func isOver(at now: Int64) -> Bool { now >= end }

@@ -1,31 +1,32 @@
 import TraceModel
 
-/// Decides whether batches may be taken: not while the log has grown to its budget, and not while the disk has
-/// too little left for what has been taken already. A pure state machine over what is logged and what workers report.
+/// Decides whether batches may be taken. They are refused while the log has reached its budget, and while the disk
+/// lacks space for the output of what has been taken already. A pure state machine over what is logged and what workers
+/// report.
 ///
-/// # What the disk has to have room for
-/// - *Rows to come*: the events that workers have not applied yet become at most `PendingOutput` of segments. This is
-///   the worst that any bytes can become, but few events are under way as a rule.
-/// - *One merge*: final files are written before the segments they are made of go, one window of one resource at a time.
-///   How large they can become is what the workers report, which know what they have written; and what is usual of
-///   the open window's bytes where that is more, as right after a start. What is still to come belongs to it as well, as
-///   far as a window goes.
+/// # Space that the disk must have
+/// - *Pending rows*: events that workers have not applied yet become at most `PendingOutput` bytes of segments. This is
+///   the worst case for any bytes, but usually few events are pending.
+/// - *One merge*: final files are written before the segments that they are made from are removed, one window of one
+///   resource at a time. Their size is what the workers report, as they know what they have written, or the usual
+///   output of the open window's bytes if that is more, as right after a start. Pending events add to it, up to the
+///   size of a window.
 /// - *The log's next file*, and the checkpoints.
 struct AdmissionGate {
-    /// Why no batch is taken. Raw values are labels of `trace_batches_refused_total`.
+    /// The reason why no batch is taken. Raw values are labels of `trace_batches_refused_total`.
     enum Obstacle: String, Sendable {
         case logBudget = "log_budget"
         case diskSpace = "disk_space"
     }
 
     let logBudgetBytes: Int
-    /// Bytes of events in the open window, as they came.
+    /// Bytes of the open window's events as received, by resource.
     private var openBytes: InlineArray<6, Int>
     private var pending: PendingOutput
     private var reports = OutputReports()
     private var isAboveHalf = false
 
-    /// `window`, `pending`: what the log held when the router started.
+    /// `window` and `pending` describe the log's content when the router started.
     init(
         logBudgetBytes: Int,
         window: OpenWindow = OpenWindow(),
@@ -36,22 +37,22 @@ struct AdmissionGate {
         openBytes = window.wireBytes
     }
 
-    /// Events went into the log, which ends at `end` now.
+    /// Notes that events were logged; the log now ends at `end`.
     mutating func logged(_ group: BatchSizes, end: LSN) {
         for index in openBytes.indices { openBytes[index] += group.wireBytes[index] }
         pending.logged(group.outputBytesMax, end: end)
     }
 
-    /// A barrier ended the window.
+    /// Notes that a barrier ended the window.
     mutating func windowClosed() { openBytes = InlineArray(repeating: 0) }
 
-    /// What the workers said last.
+    /// Sets the workers' latest reports.
     mutating func reported(_ reports: OutputReports) { self.reports = reports }
 
-    /// The log begins at `lsn` now.
+    /// Notes that the log now begins at `lsn`.
     mutating func trim(below lsn: LSN) { pending.trim(below: lsn) }
 
-    /// Free bytes without which batches of these sizes are not taken.
+    /// Returns the number of free bytes required to take batches of these sizes.
     func freeBytesMin(adding group: BatchSizes = BatchSizes()) -> Int {
         var rows = 0
         var merge = 0
@@ -65,7 +66,7 @@ struct AdmissionGate {
                 openBytes[index] * Limits.outputBytesPerWireByteMax
             )
             rows += toCome
-            // The window that they begin repeats open calls.
+            // The next window, which they begin, repeats open calls.
             if resource == .function, toCome > 0 { rows += Limits.repeatedBytesMin }
             let window = min(written + toCome, Limits.windowMergeBytesMax)
             merge = max(merge, written, window)
@@ -73,14 +74,14 @@ struct AdmissionGate {
         return rows + merge + Limits.logFileBytes + Limits.checkpointReserveBytes
     }
 
-    /// What the events become at most that are not applied yet.
+    /// Maximum output bytes of the events that are not applied yet.
     private var rowsToCome: Int {
         Resource.allCases.reduce(0) {
             $0 + pending.bytes(of: $1, from: reports.appliedLSN[Int($1.rawValue)])
         }
     }
 
-    /// What stands in the way of batches of these sizes; nil: nothing.
+    /// Returns the obstacle to taking batches of these sizes; nil if there is none.
     func obstacle(
         logBytes: Int,
         freeBytes: Int,
@@ -90,14 +91,14 @@ struct AdmissionGate {
         return freeBytes < freeBytesMin(adding: group) ? .diskSpace : nil
     }
 
-    /// True once each time the log grows past half of its budget.
+    /// Returns true once each time the log grows past half of its budget.
     mutating func passesHalf(logBytes: Int) -> Bool {
         defer { isAboveHalf = logBytes >= logBudgetBytes / 2 }
         return !isAboveHalf && logBytes >= logBudgetBytes / 2
     }
 
-    /// What a refused sender is told. `slowest`: whose checkpoint keeps the log, which ends at `end`; `volume`: where the
-    /// least room is.
+    /// Returns the error for a refused sender. `slowest` is the worker whose checkpoint keeps the log, `end` the log's
+    /// end, `volume` the one with the least free space.
     func refusal(
         for obstacle: Obstacle,
         slowest: (worker: WorkerName, lsn: LSN)?,

@@ -4,13 +4,14 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// Takes one received message into the open commit group: copies its bytes once, scans them where they
-/// lie, and finds out whether it is new.
+/// Takes one received message into the open commit group: copies its bytes once, scans the copy in place, and checks
+/// whether the batch is new.
 struct BatchAdmission: ~Copyable {
+    /// The result of an admission.
     enum Outcome: Sendable {
-        /// In the group: acked when the group is durable.
+        /// The batch is in the group, and is acknowledged when the group is durable.
         case accepted(events: Int, sequence: UInt64)
-        /// Came before: acked after what came before it.
+        /// The batch was received before. It is acknowledged when everything received before it is durable.
         case duplicate(events: Int, sequence: UInt64)
         case refused(TraceError, events: Int, sequence: UInt64)
 
@@ -31,13 +32,14 @@ struct BatchAdmission: ~Copyable {
     }
 
     private var index = EventIndex()
-    /// What the fields of a batch mean that does not say so itself.
+    /// Meaning of the fields of a batch that does not declare it.
     private let defaultSemantics: Semantics
 
     init(defaultSemantics: Semantics = .neutracer) { self.defaultSemantics = defaultSemantics }
 
-    /// `peerHost` stands for the host where the batch names none. `verdict`: what the de-duplication window says of a batch
-    /// that has a key, and otherwise could be taken; a new one is remembered there.
+    /// Admits a batch to the group. `peerHost` is the host of a batch that names none. `verdict` queries the
+    /// de-duplication window, and remembers a new batch there; it is called only for a batch that has a key and is
+    /// otherwise valid.
     mutating func admit(
         _ message: borrowing ReceivedMessage,
         peerHost: [UInt8],
@@ -66,7 +68,7 @@ struct BatchAdmission: ~Copyable {
         return outcome
     }
 
-    /// Finds what is wrong with a batch as a whole, and whether it came before.
+    /// Checks the batch as a whole, and whether it was received before.
     private func check(
         _ summary: BatchSummary,
         batch: UnsafeRawBufferPointer,
@@ -82,7 +84,8 @@ struct BatchAdmission: ~Copyable {
             let missing = summary.hasClientID ? "sequence" : "client_id"
             return refused("\(missing) is unset: send both client_id and sequence, or neither")
         }
-        // Repaired for the output, two hosts could become one, whose processes lie in slots of both.
+        // Refused rather than repaired: repair could map two hosts to the same name, with processes in the slots of
+        // both.
         guard String(validating: summary.host.buffer, as: UTF8.self) != nil else {
             return refused("host: no valid UTF-8")
         }
@@ -111,7 +114,7 @@ struct BatchAdmission: ~Copyable {
         return .accepted(events: events, sequence: sequence)
     }
 
-    /// Notes for each event, and for each name, where it lies and which slot it goes to.
+    /// Adds the position and slot of each event and name to the group.
     private func route(_ summary: BatchSummary, host: [UInt8], group: CommitGroup) {
         var entry = group.entries.removeLast()
         entry.firstEvent = group.events.count

@@ -1,10 +1,10 @@
 import TraceModel
 
-/// How much the batches of a commit group are, by resource.
+/// Sizes of a commit group's batches, by resource.
 struct BatchSizes: Sendable {
-    /// Events, as they came.
+    /// Bytes of events as received.
     private(set) var wireBytes: InlineArray<6, Int> = InlineArray(repeating: 0)
-    /// Rows that they become at most.
+    /// Maximum bytes of the rows that the events become.
     private(set) var outputBytesMax: InlineArray<6, Int> = InlineArray(repeating: 0)
 
     init() {}

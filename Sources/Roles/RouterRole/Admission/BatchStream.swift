@@ -3,25 +3,26 @@ import GRPCTransport
 import Synchronization
 import TraceModel
 
-/// One open `StreamTraceBatches` call: acknowledges its batches in the order they came and ends once the
-/// client has closed and every batch is answered. Where the router ends first, every batch taken is
-/// answered too, and then the stream ends in `ABORTED`: the client connects again and sends what has no
-/// answer.
+/// One open `StreamTraceBatches` call. Acknowledges its batches in the order received, and ends once the client has
+/// closed its side and every batch is answered. If the router ends first, every batch taken is still answered, and then
+/// the stream ends with `ABORTED`: the client reconnects and sends the unanswered batches again.
 final class BatchStream: Sendable {
+    /// The state of the call; protected by a mutex.
     private struct State {
         var unanswered = 0
         var isHalfClosed = false
         var isOver = false
-        /// The router ends: no further batch is taken.
+        /// Whether the router is ending, so that no further batch is taken.
         var isEnding = false
 
-        /// How to end the stream, once there is nothing left to answer.
+        /// How to end the stream now; nil while answers are owed or the stream continues.
         var ending: Ending? {
             guard unanswered == 0, !isOver else { return nil }
             return isHalfClosed ? .complete : isEnding ? .aborted : nil
         }
     }
 
+    /// The ways in which a stream ends.
     private enum Ending {
         case complete
         case aborted
@@ -38,17 +39,17 @@ final class BatchStream: Sendable {
         self.peerHost = peerHost
     }
 
-    /// Whether another batch may come.
+    /// Whether another batch may be received.
     private var takesMore: Bool { state.withLock { !$0.isEnding } }
 
-    /// Asks for the client's next batch, unless the router ends.
+    /// Requests the client's next batch, unless the router is ending.
     func receiveNext() { if takesMore { stream.receiveNext() } }
 
-    /// A batch was taken: its answer is owed. Batches of one stream lie in commit groups in their order,
-    /// so answers go out in that order too.
+    /// Counts a batch that was taken and has to be answered. Commit groups contain a stream's batches in their order,
+    /// so the answers are sent in that order too.
     func received() { state.withLock { $0.unanswered += 1 } }
 
-    /// A batch of this many wire bytes is durable.
+    /// Acknowledges a durable batch. `bytes` is its size as received, returned to the stream's budget.
     func acknowledge(sequence: UInt64, events: Int, bytes: Int) {
         answer(
             BatchAck(
@@ -61,7 +62,7 @@ final class BatchStream: Sendable {
         )
     }
 
-    /// A batch was refused for good: the stream goes on behind it.
+    /// Refuses a batch permanently; the stream continues with the next one.
     func refuse(sequence: UInt64, _ error: TraceError, bytes: Int) {
         answer(
             BatchAck(
@@ -86,7 +87,7 @@ final class BatchStream: Sendable {
         end(ending)
     }
 
-    /// The stream cannot go on.
+    /// Ends the stream with an error.
     func fail(_ error: TraceError) {
         state.withLock { $0.isOver = true }
         stream.finish(error.status, error.description, trailers: error.trailers)
@@ -100,7 +101,7 @@ final class BatchStream: Sendable {
         end(ending)
     }
 
-    /// The router ends: what was taken is still answered.
+    /// Ends the stream because the router ends; batches that were taken are answered first.
     func routerEnds() {
         let ending = state.withLock { state in
             state.isEnding = true

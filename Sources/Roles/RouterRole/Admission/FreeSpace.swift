@@ -1,20 +1,19 @@
 import SystemIO
 import TraceModel
 
-/// The free bytes of the file systems that a data directory lies on, asked for ten times a second at most. Belongs to one
-/// thread.
+/// Reads the free bytes of the data directory's file systems, at most ten times a second. One thread.
 struct FreeSpace {
     /// One file system.
     struct Volume {
-        /// What lies there, for the operator.
+        /// What the file system contains, in the operator's words.
         let name: StaticString
         let bytes: Int
     }
 
     private var last: (volume: Volume, at: Int64)?
 
-    /// The one with the least room: the data directory's, or another one that `output` may lie on. Where it cannot be told
-    /// there is no reason to refuse anything.
+    /// Returns the volume with the least free space: the data directory's, or the one of `output` if that is another.
+    /// If it cannot be determined, the result is no reason to refuse anything.
     mutating func least() -> Volume {
         let now = WallClock.monotonic()
         if let last, now - last.at < 100_000_000 { return last.volume }
@@ -23,7 +22,7 @@ struct FreeSpace {
         return volume
     }
 
-    /// The same as it is now. Blocks for two system calls.
+    /// Returns the same, measured now. Blocks for two system calls.
     static func measure() -> Volume {
         let data = Volume(name: "disk", bytes: Self.bytes(at: ClusterPaths.log))
         let output = Volume(name: "volume of output/", bytes: Self.bytes(at: ClusterPaths.output))

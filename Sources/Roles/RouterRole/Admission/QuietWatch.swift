@@ -6,13 +6,13 @@ import Synchronization
 import SystemIO
 import TraceModel
 
-/// The router's main thread while it serves: waits for signals, finalizes the open window after a pause,
-/// and ends the cluster after the configured inactivity.
+/// Runs on the router's main thread while it serves: waits for signals, finalizes the open window after a pause, and
+/// ends the cluster after the configured inactivity.
 struct QuietWatch {
     let queue: IngestQueue
     let context: RouterContext
     let inactivitySeconds: Int?
-    /// Whether all places for connections were taken at some moment since it was last asked.
+    /// Returns whether all connection slots were in use at some moment since the last call.
     let takeFull: () -> Bool
     let logger: Logger
     private var reach = ReachWatch([ClusterPaths.lock, ClusterPaths.adminSocket])
@@ -33,7 +33,7 @@ struct QuietWatch {
     }
 
     /// Blocks until the router has to end.
-    /// - Throws: `TraceError` where nobody can reach it any more.
+    /// - Throws: `TraceError` if clients can no longer reach the router.
     mutating func wait() throws(TraceError) -> Router.Ending {
         var monitor = ActivityMonitor(
             now: WallClock.monotonic(),
@@ -78,7 +78,7 @@ struct QuietWatch {
         }
     }
 
-    /// Takes nothing more and waits until the last window's files are final, or a signal ends the wait.
+    /// Stops taking batches and waits until the last window's files are final, or a signal ends the wait.
     private mutating func finalize() throws(TraceError) -> Router.Ending {
         context.isDraining = true
         queue.close()
@@ -109,9 +109,10 @@ struct QuietWatch {
     }
 }
 
-/// Tells in the log when so many agents are connected that others have to wait: when it begins, and when it has not
-/// happened for a minute. A value without a clock; times are monotonic nanoseconds.
+/// Decides when to log that all connections are in use and further agents have to wait: when that begins, and when it
+/// has not happened for a minute. A value without a clock; times are monotonic nanoseconds.
 struct CrowdWatch {
+    /// A change to log.
     enum Change: Equatable {
         case began
         case ended
@@ -121,7 +122,7 @@ struct CrowdWatch {
 
     private var lastFull: Int64?
 
-    /// What is to be logged now, where something is.
+    /// Returns the change to log now; nil if there is none.
     mutating func note(isFull: Bool, now: Int64) -> Change? {
         if isFull {
             defer { lastFull = now }
@@ -133,7 +134,7 @@ struct CrowdWatch {
     }
 }
 
-/// Set once, from any thread.
+/// A flag that any thread may set, once.
 private final class FinalizedFlag: Sendable {
     private let flag = Atomic<Bool>(false)
     var isSet: Bool { flag.load(ordering: .acquiring) }

@@ -3,7 +3,8 @@ import GRPCTransport
 import TraceModel
 
 extension TraceError {
-    /// As the status of a call. Never `unavailable`, which makes agents stop sending for good.
+    /// The status of a call that fails with this error. Never `unavailable`, which makes agents stop sending
+    /// permanently.
     var status: GRPCStatus {
         switch code {
         case .invalidArgument: .invalidArgument
@@ -14,7 +15,7 @@ extension TraceError {
         }
     }
 
-    /// When to try again, where that can help.
+    /// When to try again, for errors where that can help.
     var trailers: [GRPCTrailer] {
         guard isRetryable else { return [] }
         return [RetryInfo.trailer(status: status, message: description, delaySeconds: 1)]

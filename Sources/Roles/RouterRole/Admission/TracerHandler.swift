@@ -4,16 +4,16 @@ import Synchronization
 import SystemIO
 import TraceModel
 
-/// What agents call: batches go to the ingest queue. Runs on a poller thread and returns at once.
+/// Handles the agents' calls: passes batches to the ingest queue. Runs on a poller thread and returns at once.
 final class TracerHandler: GRPCServerHandler {
     private let queue: IngestQueue
     private let large: LargeBatches
     private let context: RouterContext
-    /// This machine's name, which stands for a local peer's.
+    /// This machine's host name, used for local peers.
     private let machine: [UInt8]
-    /// Calls that came while draining: they are held, as no answer fits that keeps agents sending.
+    /// Calls that arrived while draining. They are held, because every answer would make agents stop sending.
     private let held = Mutex<[GRPCUnaryCall]>([])
-    /// The host of the peer that called last, as agents call many times in a row.
+    /// Host of the peer that called last. Cached, because agents call many times in a row.
     private let lastHost = Mutex<(peer: String, host: [UInt8])?>(nil)
 
     init(queue: IngestQueue, large: LargeBatches, context: RouterContext, machine: String) {
@@ -42,7 +42,7 @@ final class TracerHandler: GRPCServerHandler {
         }
     }
 
-    /// False where no batch is taken any more.
+    /// Queues a batch; returns false if no batch is taken any more.
     private func submit(
         _ message: consuming ReceivedMessage,
         peerHost: [UInt8],
@@ -61,7 +61,7 @@ final class TracerHandler: GRPCServerHandler {
         return true
     }
 
-    /// The traced machine where a batch does not name it: this one for a local peer.
+    /// Returns the traced host for batches that do not name it; this machine for a local peer.
     private func host(of peer: String) -> [UInt8] {
         lastHost.withLock { last in
             if let last, last.peer == peer { return last.host }
@@ -87,9 +87,9 @@ final class TracerHandler: GRPCServerHandler {
         guard let batches = stream.attachment as? BatchStream else { return }
         batches.received()
         context.clients.note(batches.peer, now: WallClock.monotonic())
-        // Behind a large one the next is asked for once that has its place in the log.
+        // After a large batch, the next one is requested only once the large one has its place in the log.
         let isLarge = LargeBatches.isLarge(message)
-        // Its answer stays owed where no batch is taken any more, so the stream stays open.
+        // If no batch is taken any more, the answer stays owed, so the stream remains open.
         if submit(message, peerHost: batches.peerHost, from: .stream(batches)), !isLarge {
             batches.receiveNext()
         }

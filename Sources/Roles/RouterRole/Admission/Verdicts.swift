@@ -2,18 +2,18 @@ import IngestLog
 import SystemIO
 import TraceModel
 
-/// Which batches of the log are left out for which worker: the verdicts on all that may be read again.
+/// The verdicts in force: which ranges of the log are left out for which worker, as far as the log may be read again.
 struct Verdicts: Equatable {
     private var ranges: [WorkerName: [Range<LSN>]] = [:]
 
-    /// How many are in force.
+    /// The number of verdicts in force.
     var count: Int { ranges.values.reduce(0) { $0 + $1.count } }
 
     func covers(_ worker: WorkerName, _ lsn: LSN) -> Bool {
         ranges[worker]?.contains { $0.contains(lsn) } ?? false
     }
 
-    /// The first LSN at or behind `lsn` that is not left out for the worker.
+    /// Returns the first LSN at or after `lsn` that is not left out for the worker.
     func firstOpen(for worker: WorkerName, from lsn: LSN) -> LSN {
         var open = lsn
         while let range = ranges[worker]?.first(where: { $0.contains(open) }) {
@@ -22,7 +22,7 @@ struct Verdicts: Equatable {
         return open
     }
 
-    /// Whether just this verdict is in force.
+    /// Returns whether exactly this verdict is in force.
     func contains(_ worker: WorkerName, from lsn: LSN) -> Bool {
         ranges[worker]?.contains { $0.lowerBound == lsn } ?? false
     }
@@ -31,7 +31,7 @@ struct Verdicts: Equatable {
         ranges[worker, default: []].append(range)
     }
 
-    /// Forgets verdicts on what can no longer be read.
+    /// Removes verdicts on ranges that can no longer be read.
     mutating func trim(below lsn: LSN) {
         guard !ranges.isEmpty else { return }
         ranges = ranges.compactMapValues { ranges in
@@ -42,7 +42,8 @@ struct Verdicts: Equatable {
 
     // MARK: In the heads of log files
 
-    /// Layout, little-endian: count u32, each: resource u8, index u16, from u64, to u64.
+    /// Encodes the verdicts for the head of a log file. Layout, little-endian: count u32, then for each: resource u8,
+    /// index u16, from u64, to u64.
     func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt32(count))
         for (worker, ranges) in ranges {
@@ -55,7 +56,8 @@ struct Verdicts: Equatable {
         }
     }
 
-    /// - Throws: `TraceError(.corrupt)` where the bytes are out of shape.
+    /// Reads what `encode` wrote.
+    /// - Throws: `TraceError(.corrupt)` if the bytes are malformed.
     mutating func restore(from reader: inout StateReader) throws(TraceError) {
         ranges = [:]
         for _ in 0..<(try reader.integer(UInt32.self)) {
