@@ -2,15 +2,15 @@ import IngestLog
 import TraceModel
 import TraceWire
 
-/// Counts logged batches again, as they were counted when they came: the de-duplication window, the open window, and what
-/// the log's events become at most.
+/// Counts the batches of a log as they were counted on arrival: for the de-duplication window, the open window, and the
+/// maximum output of the log's events.
 struct BatchReplay: ~Copyable {
     private var index = EventIndex()
     private(set) var window = OpenWindow()
     private(set) var pending = PendingOutput()
 
-    /// A batch in the log has been scanned before it was logged; one that no longer scans is damaged, which
-    /// its checksum would have shown.
+    /// Counts the batch of a record. Every logged batch has been scanned before, so one that fails the scan is damaged,
+    /// which its checksum would have shown.
     mutating func apply(_ record: LogRecord, to dedup: inout DedupWindow) {
         let batch = record.body
         guard let summary = try? BatchScanner.scan(batch, into: &index) else { return }
@@ -45,6 +45,6 @@ struct BatchReplay: ~Copyable {
         )
     }
 
-    /// A barrier ended the window.
+    /// Notes that a barrier ended the window.
     mutating func passedBarrier() { window = OpenWindow() }
 }

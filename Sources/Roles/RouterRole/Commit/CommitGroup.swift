@@ -1,25 +1,26 @@
 import IngestLog
 import TraceModel
 
-/// The batches that share one write and one `fdatasync`: their log records, where their events lie, and
-/// who waits for them. Owned by one thread at a time: gRPC's while it is filled (under the queue's
-/// lock), the committer's while it is written, the fabric's while it is routed, then used again.
+/// The batches that share one write and one `fdatasync`: their log records, the positions of their events, and the
+/// tickets of their senders. Owned by one thread at a time: a gRPC thread while it is filled (under the queue's lock),
+/// the committer while it is written, the fabric while it is routed; then it is reused.
 final class CommitGroup: @unchecked Sendable {
-    /// What the group knows of each of its log records beside the record itself.
+    /// Metadata of one of the group's log records.
     struct Entry {
         var firstEvent = 0
-        /// Entries of `events` that are the record's: its events and its names.
+        /// Number of entries of `events` that belong to the record: its events and its names.
         var eventCount = 0
         var accepted: InlineArray<6, UInt32> = InlineArray(repeating: 0)
-        /// Bytes of events by resource, as they came.
+        /// Bytes of events as received, by resource.
         var wireBytes: InlineArray<6, Int> = InlineArray(repeating: 0)
         var dedupKey: DedupKey?
         /// Events that a verdict sets aside.
         var deadLettered: UInt64 = 0
-        /// The batch said that it is its client's last.
+        /// Whether the batch is marked as its client's last.
         var isLastBatch = false
     }
 
+    /// Identifies a batch for de-duplication.
     struct DedupKey {
         let client: [UInt8]
         let sequence: UInt64
@@ -30,35 +31,35 @@ final class CommitGroup: @unchecked Sendable {
     @exclusivity(unchecked) var events = RoutedEvents()
     var entries: [Entry] = []
     var tickets: [AckTicket] = []
-    /// Events refused or found to be duplicates while the group was open.
+    /// Events refused, or found to be duplicates, while the group was open.
     var rejectedEvents: UInt64 = 0
     var deduplicatedEvents: UInt64 = 0
 
-    /// Where the group before ended and where the next begins; set once durable. A file's head may stand
-    /// between `begin` and the first record.
+    /// Ends of the previous group and of this one; set once durable. A file's head may precede the first record, after
+    /// `begin`.
     var begin: LSN = 0
     var end: LSN = 0
-    /// The totals once this group is durable.
+    /// The totals as of this group, once it is durable.
     var totals = LogCounts()
-    /// Barriers among the records, with the LSN behind each.
+    /// Barriers among the records, each with the LSN after it.
     var barriers: [(barrier: BarrierPayload, end: LSN)] = []
 
     var verdicts: [VerdictPayload] = []
 
-    /// The log file that the group's only batch lies in already, where that is large.
+    /// The log file that already contains the group's only batch, if that is large.
     @exclusivity(unchecked) private var ahead: AheadFile?
 
     init() { log = LogGroup() }
 
-    /// For one large batch of so many bytes.
+    /// Creates a group for one large batch of this size in bytes.
     init(largeBatchBytes: Int) {
         log = LogGroup(aheadRecordBytes: largeBatchBytes + Limits.hostBytesMax)
     }
 
-    /// The batch lies in this file.
+    /// Sets the file that contains the batch.
     func isWritten(to ahead: consuming AheadFile) { self.ahead = consume ahead }
 
-    /// The file of its batch, once; nil where there is none, and where the batch has been taken out.
+    /// Takes the file of the batch; nil if there is none, it was taken before, or the batch was removed.
     func takeAhead() -> AheadFile? {
         guard holdsBatches else {
             discardAhead()
@@ -69,7 +70,7 @@ final class CommitGroup: @unchecked Sendable {
 
     private func discardAhead() { if let ahead = ahead.take() { ahead.discard() } }
 
-    /// Takes in who waits for one of its batches, and counts what that one comes to.
+    /// Adds the ticket of one of the group's batches, and counts its outcome.
     func add(_ ticket: AckTicket) {
         switch ticket.outcome {
         case .accepted: break
@@ -80,18 +81,18 @@ final class CommitGroup: @unchecked Sendable {
     }
 
     var isEmpty: Bool { entries.isEmpty }
-    /// Whether the fabric has to see the group itself, as reading the log later would be too late.
+    /// Whether the fabric must receive the group itself, because reading it from the log later would be too late.
     var concernsRouting: Bool { !barriers.isEmpty || !verdicts.isEmpty }
     var byteCount: Int { log.byteCount }
-    /// What it holds whatever is in it: the most of it.
+    /// Bytes of the large allocations, which the group keeps regardless of its content.
     var memoryBytes: Int { log.capacity + events.memoryBytes }
-    /// Whether it tells of the time, and of nothing else.
+    /// Whether the group contains only a tick.
     var isTick: Bool { log.offsets.count == 1 && log.record(at: log.offsets[0]).type == .tick }
 
-    /// Batches that wait in the group, taken and not yet durable.
+    /// Whether the group contains batches that are taken but not yet durable.
     var holdsBatches: Bool { tickets.contains { $0.isAccepted } }
 
-    /// What came as a duplicate of a batch of one of these sequences is refused; returns how many batches that are, and
+    /// Refuses the duplicates of batches with one of these sequences; returns the number of refused batches and of
     /// their events.
     func refuseDuplicates(
         of sequences: Set<UInt64>,
@@ -109,14 +110,14 @@ final class CommitGroup: @unchecked Sendable {
         return refused
     }
 
-    /// What was taken out of a group.
+    /// Batches that were removed from a group.
     struct Removed {
         var tickets: [AckTicket] = []
         var keys: [DedupKey] = []
     }
 
-    /// Takes out the batches whose calls have been held for as long as a call is, with their records. A stream that ends so
-    /// takes its later batches with it: its client sends again what has no answer. O(group) where there are any.
+    /// Removes the batches whose calls have been held for the maximum time, with their records. If that ends a stream,
+    /// its later batches are removed too: the client sends unanswered batches again. O(group) if there are any.
     func takeOverdue(at now: Int64) -> Removed {
         var ended: Set<ObjectIdentifier> = []
         var isAny = false
@@ -130,11 +131,12 @@ final class CommitGroup: @unchecked Sendable {
         }
     }
 
-    /// Takes out batches: their tickets, records, and events. What is no batch stays behind those that are left.
+    /// Removes batches: their tickets, records, and events. Records that are not batches stay, behind the remaining
+    /// ones.
     private func remove(where isRemoved: (AckTicket) -> Bool) -> Removed {
         var removed = Removed()
         var kept: [AckTicket] = []
-        // The batches among the entries come first, in the order of their tickets.
+        // The entries of batches come first, in the order of their tickets.
         var gone: Set<Int> = []
         var position = 0
         for ticket in tickets {
@@ -171,7 +173,7 @@ final class CommitGroup: @unchecked Sendable {
         return removed
     }
 
-    /// Forgets everything but the memory.
+    /// Clears the group but keeps its memory.
     func reset() {
         log.removeAll(keeping: 2 * Limits.commitGroupBytesMax)
         events.removeAll()

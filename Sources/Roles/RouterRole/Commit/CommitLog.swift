@@ -4,15 +4,16 @@ import Logging
 import SystemIO
 import TraceModel
 
-/// The ingest log in the hands of the commit thread: writes groups, notes beside the log how far it goes, and finds out where it was
-/// lost: its files removed, moved away or cut by somebody else, or a disk whose state is unknown. Every call blocks.
+/// Owns the ingest log for the commit thread: writes groups, notes the log's end in a file beside it, and detects its
+/// loss: files that were removed, moved or truncated by somebody else, or a disk in an unknown state. Every call
+/// blocks.
 struct CommitLog: ~Copyable {
     private var writer: LogWriter
-    /// Where the log's end is noted; nil where that can't be.
+    /// File in which the log's end is noted; nil if it could not be opened.
     private var endFile: LogEndFile?
-    /// What is noted there of windows and slots.
+    /// Windows and slots as noted in that file.
     private var endState = RawBuffer()
-    /// When the files were last looked for (monotonic ns).
+    /// Time of the last check of the log's files; monotonic nanoseconds.
     private var lastCheck: Int64 = 0
     private var trimmedBelow: LSN = 0
     private let logger: Logger
@@ -32,12 +33,12 @@ struct CommitLog: ~Copyable {
         noteEnd(counts, state)
     }
 
-    /// From the oldest LSN that can be read to where the next group goes.
+    /// From the oldest readable LSN to the position of the next group.
     var range: Range<LSN> { writer.begin..<writer.end }
 
-    /// Writes and syncs a group, and returns the log's end before and after it. `counts`: the totals once each of its records is in
-    /// the log; `head`: fills the head of a file that begins with the group.
-    /// - Throws: `SystemError`; the log is as it was where the disk is full, and unknown after any other error.
+    /// Writes and syncs a group, and returns the log's end before and after it. `counts` contains the totals as of each
+    /// of its records; `head` fills the head of a file that begins with the group.
+    /// - Throws: `SystemError`. If the disk is full, the log is unchanged; after any other error its state is unknown.
     mutating func write(
         _ group: CommitGroup,
         counts: [LogCounts],
@@ -52,7 +53,8 @@ struct CommitLog: ~Copyable {
         return begin..<writer.end
     }
 
-    /// Notes beside the log how far it goes: behind each write, before anybody is answered. `state`: where it has changed.
+    /// Notes the log's end beside the log; call it after each write, before any call is answered. `state` is passed if
+    /// it has changed.
     mutating func noteEnd(_ totals: LogCounts, _ state: RouterState?) {
         if let state {
             endState.removeAll()
@@ -69,8 +71,8 @@ struct CommitLog: ~Copyable {
         }
     }
 
-    /// Removes or recycles files that hold nothing at or above `lsn`. False where there is nothing new to do, or damaged
-    /// segments are being rebuilt, which takes the log from far back.
+    /// Removes or recycles files without records at or above `lsn`. Returns false if there is nothing to trim, or
+    /// damaged segments are being rebuilt, which needs old parts of the log.
     mutating func trim(below lsn: LSN) throws(SystemError) -> Bool {
         guard lsn > trimmedBelow, (try? FileSystem.list(ClusterPaths.rebuilds))?.isEmpty ?? true
         else { return false }
@@ -79,19 +81,20 @@ struct CommitLog: ~Copyable {
         return true
     }
 
-    /// Ends the background work; the last call.
+    /// Stops the background work; the last call.
     mutating func close() { writer.close() }
 
     // MARK: A lost log
 
-    /// Looks once a second whether the log's files are where they were made, and ends the process where one is not.
+    /// Checks once a second that the log's files are still in place, and ends the process if one is not.
     mutating func check(now: Int64) {
         guard now - lastCheck >= Self.second else { return }
         lastCheck = now
         do throws(SystemError) { try writer.check() } catch { endProcess(after: error) }
     }
 
-    /// What the disk holds is unknown: nothing may be acked any more, and only a new start, which reads the log, can tell.
+    /// Ends the process because the disk's state is unknown: nothing may be acknowledged any more, and only a restart,
+    /// which reads the log, can tell what it contains.
     mutating func endProcess(after error: SystemError) -> Never {
         if error.errno == ESTALE { restore(error) }
         logger.critical(
@@ -101,7 +104,8 @@ struct CommitLog: ~Copyable {
         exit(1)
     }
 
-    /// A file of the log was removed, moved away or cut while this process wrote to it: what is still open is put back.
+    /// Handles a file of the log that was removed, moved or truncated while this process wrote to it: rewrites the
+    /// newest one from the open descriptor if that is possible, and logs the outcome.
     private mutating func restore(_ error: SystemError) {
         let outcome: Logger.Message
         do throws(SystemError) {

@@ -3,100 +3,103 @@ import SystemIO
 import TraceModel
 import TraceTime
 
-/// Decides what the commit thread does with each group: whether its batches are taken, which calls are refused and why, what
-/// stands behind the batches (barrier, verdicts, tick), and what follows from a write that failed. A value without files,
-/// clocks and threads: `Committer` carries out what it says, and so does the simulator.
+/// Decides what the commit thread does with each group: whether its batches are taken, which calls are refused and why,
+/// which records follow the batches (barrier, verdicts, tick), and how a failed write is handled. A value without
+/// files, clocks or threads: `Committer` carries out its actions, and so does the simulator.
 ///
-/// One group at a time is in hand:
+/// One group at a time is processed:
 ///
-///     idle ──take──▶ admitting ─────▶ writing ──wrote──▶ answering ──▶ finishing ──▶ idle
-///                        │             │   ▲                 ▲
-///                        │       failed│   │                 │
-///                        │             ▼   │                 │
-///                        │           retrying ──given up─────┤
-///                        └──────nothing to write─────────────┘
+///      idle ──take──▶ admitting ─────▶ writing ──wrote──▶ answering ──▶ finishing ──▶ idle
+///                         │             │   ▲                 ▲
+///                         │       failed│   │                 │
+///                         │             ▼   │                 │
+///                         │           retrying ──given up─────┤
+///                         └──────nothing to write─────────────┘
 ///
-/// Where batches cannot be taken or not be written, the group in hand waits here and later calls wait in the queue. Each call
-/// waits for as long as `CallHold` says and is then refused alone, whichever group it is in: nothing here lasts longer than that
-/// of the youngest call in the group, and those in the queue are younger.
+/// While batches cannot be taken or written, the current group waits here and later calls wait in the queue. Each call
+/// waits for the time of its `CallHold` and is then refused on its own, whichever group it is in. So a wait here ends
+/// at the latest with the hold of the group's youngest call, and the calls in the queue are younger.
 ///
-/// All times are monotonic nanoseconds, but for `Surroundings.arrival`.
+/// All times are monotonic nanoseconds, except `Surroundings.arrival`.
 struct CommitPlan {
-    /// What is to be done next.
+    /// The next action of the commit thread.
     enum Action {
         /// Log this for the operator.
         case report(Notice)
         /// Refuse these calls.
         case refuse(Refusal)
-        /// Nothing can be done now: ask again in a moment.
+        /// Nothing can be done now: call `next` again after a short wait.
         case wait
-        /// Write and sync the group, then call `wrote` or `failed`. `counts`: the totals once each of its records is in the log.
+        /// Write and sync the group, then call `wrote` or `failed`. `counts` contains the totals as of each of its
+        /// records.
         case write(CommitGroup, counts: [LogCounts])
-        /// Answer the calls that wait for the group, and take them out of it.
+        /// Answer the calls that wait for the group, and remove them from it.
         case answer(CommitGroup)
-        /// The group is no longer in hand.
+        /// The group is done.
         case finish(Conclusion)
     }
 
-    /// What an operator should know.
+    /// An event to log for the operator.
     enum Notice: Equatable {
-        /// The log has grown past half of its budget. The window ends, so that workers write checkpoints: that may be all that
-        /// is missing.
+        /// The log has grown past half of its budget. The window ends, so that workers write checkpoints: the log may
+        /// not have been trimmed only for lack of them.
         case logAtHalf
-        /// The aggregator misses more events than the log's damage can have taken.
+        /// The aggregator reports more missing events than the log's damage can account for.
         case unexplained(events: UInt64, uncertain: UInt64)
-        /// Of the events of damaged ranges so many had not been applied; they count as dead-lettered now.
+        /// This many events of damaged ranges had not been applied; they now count as dead-lettered.
         case settled(events: UInt64)
     }
 
-    /// Calls that have been held for too long.
+    /// Calls that have been held for the maximum time.
     struct Refusal {
-        /// What they are counted as: a label of `trace_batches_refused_total`.
+        /// Label under which they are counted in `trace_batches_refused_total`.
         let reason: String
         let error: TraceError
         let tickets: [AckTicket]
-        /// Of their batches, which are new where they come again.
+        /// Keys of their batches, which count as new if they are sent again.
         let keys: [CommitGroup.DedupKey]
-        /// How many batches are refused, but for those in the queue that repeat one of them.
+        /// The number of refused batches, not including duplicates of them that are still in the queue.
         let batches: Int
     }
 
+    /// The outcome of a group.
     enum Outcome: Equatable {
-        /// The group is in the log, and is to be routed.
+        /// The group is in the log and has to be routed.
         case durable
         /// There was nothing to write.
         case empty
-        /// It could not be written, and none of its calls waits any more.
+        /// The group could not be written, and none of its calls is waiting any more.
         case givenUp
     }
 
-    /// What became of a group.
+    /// The end of a group's processing.
     struct Conclusion {
         let group: CommitGroup
         let outcome: Outcome
         let requests: [IngestQueue.BarrierRequest]
-        /// The barrier in the log that meets the requests.
+        /// The barrier in the log that fulfils the requests; nil if there is none.
         let barrier: BarrierPayload?
         let verdicts: [IngestQueue.VerdictRequest]
         /// Whether the verdicts are in the log.
         let areVerdictsDurable: Bool
     }
 
-    /// What the commit thread finds around it.
+    /// Input that the commit thread gathers for a decision.
     struct Surroundings {
-        /// Monotonic.
+        /// The monotonic clock.
         var now: Int64
-        /// What records get that are written now.
+        /// Arrival time of records that are written now.
         var arrival: EpochNanoseconds
-        /// What the log holds.
+        /// The range of the log.
         var log: Range<LSN>
-        /// The volume of the data directory with the least room.
+        /// The volume of the data directory with the least free space.
         var volume: FreeSpace.Volume
         var outputs: OutputReports
-        /// Whose checkpoint keeps the log from being trimmed.
+        /// The worker whose checkpoint keeps the log from being trimmed, and its LSN.
         var slowest: (worker: WorkerName, lsn: LSN)?
     }
 
+    /// The states of the diagram above.
     private enum Phase {
         case idle
         case admitting
@@ -107,33 +110,34 @@ struct CommitPlan {
         case finishing(Outcome)
     }
 
-    /// What is in hand.
+    /// The group being processed.
     private struct Hand {
         let group: CommitGroup
         var requests: [IngestQueue.BarrierRequest] = []
         var verdicts: [IngestQueue.VerdictRequest] = []
-        /// So many of the uncertain events have not been applied, as the aggregator says.
+        /// The number of uncertain events that were not applied, as reported by the aggregator; nil if it did not
+        /// report.
         var unaccounted: UInt64?
-        /// How long a group without calls is tried.
+        /// How long a group without calls is retried.
         let hold: CallHold
-        /// Calls wait for it.
+        /// Whether calls wait for the group.
         var hadBatches = false
-        /// When it was completed.
+        /// Time when its last record was added.
         var completed: Int64 = 0
         var barrier: BarrierPayload?
         var settlement: DamagePayload?
-        /// The totals with it.
+        /// The totals including this group.
         var totals = LogCounts()
     }
 
-    /// How long the thread waits at most before it takes a group, so that ticks come in time.
+    /// The latest time at which the thread has to take a group, so that ticks are on time.
     var deadline: Int64 { lastTick + Self.second }
-    /// What the log's records say so far.
+    /// The state as of the log's last record.
     private(set) var state: RouterState
     private(set) var totals: LogCounts
-    /// Why no batch is taken now.
+    /// The reason why no batch is taken now; nil if batches are taken.
     private(set) var obstacle: AdmissionGate.Obstacle?
-    /// Free bytes of the disk without which the last group would not have been taken; nothing is known at first.
+    /// Free bytes that the disk needed for the last group to be taken; `Int.max` before the first one.
     private(set) var freeBytesMin = Int.max
 
     private let faults: RouterFaults
@@ -143,17 +147,18 @@ struct CommitPlan {
     private var phase = Phase.idle
     private var hand: Hand?
     private var notices: [Notice] = []
-    /// Events refused and found to be duplicates that no record carries yet.
+    /// Events that were refused, or were found to be duplicates, and that no record contains yet.
     private var rejected: UInt64 = 0
     private var deduplicated: UInt64 = 0
     private var lastTick: Int64 = 0
     private var lastEvents: Int64
 
     private static let second: Int64 = 1_000_000_000
-    /// Ticks go on for this long after the last batch, so that what waits for time to pass sees it.
+    /// Time after the last batch during which ticks continue, so that state that waits for time to pass is updated.
     private static let quietNanoseconds: Int64 = 60 * second
 
-    /// `state`, `totals`, `window`, `pending`: what recovery found. `windowAge`: nanoseconds since the open window's first batch.
+    /// `state`, `totals`, `window` and `pending` are the result of recovery. `windowAge` is the time since the open
+    /// window's first batch, in nanoseconds.
     init(
         state: RouterState,
         totals: LogCounts,
@@ -177,8 +182,8 @@ struct CommitPlan {
 
     // MARK: One group
 
-    /// Takes a group in hand, with the barriers and verdicts asked for. `unaccounted`: what the aggregator said of uncertain events
-    /// since the last group.
+    /// Takes a group with the barriers and verdicts requested for it. `unaccounted` is what the aggregator has reported
+    /// of uncertain events since the last group.
     mutating func take(
         _ group: CommitGroup,
         requests: [IngestQueue.BarrierRequest] = [],
@@ -199,8 +204,8 @@ struct CommitPlan {
         phase = .admitting
     }
 
-    /// Takes a last group in hand with what was counted since the last record, which would be forgotten with the process. False
-    /// where there is nothing to tell.
+    /// Takes a final group with counts that no record contains, which would be lost with the process. Returns false if
+    /// there are none.
     mutating func takeUncounted(now: Int64, arrival: EpochNanoseconds) -> Bool {
         precondition(hand == nil, "a group is in hand")
         guard rejected + deduplicated > 0 else { return false }
@@ -211,7 +216,7 @@ struct CommitPlan {
         return true
     }
 
-    /// What to do next with the group in hand. `look` is called where the answer depends on what it finds.
+    /// Returns the next action for the current group. `look` is called if the decision depends on its result.
     mutating func next(_ look: () -> Surroundings) -> Action {
         while true {
             if !notices.isEmpty { return .report(notices.removeFirst()) }
@@ -245,8 +250,8 @@ struct CommitPlan {
         }
     }
 
-    /// Whether a group that the disk has no room for is given up: none of its batches is left, as all have been held for too
-    /// long, or, where it held none, it was tried for as long.
+    /// Returns whether a group that does not fit the disk is given up: all its batches have been held for the maximum
+    /// time and were removed, or it had none and was retried for that time.
     private func isOver(_ group: CommitGroup, at now: Int64) -> Bool {
         guard let hand else { return true }
         return hand.hadBatches ? !group.holdsBatches : hand.hold.isOver(at: now)
@@ -268,7 +273,7 @@ struct CommitPlan {
 
     // MARK: What stands in the way
 
-    /// What has to be done before the group's batches are taken; nil: nothing, or none is left.
+    /// Returns the action required before the group's batches are taken; nil if there is none, or no batch is left.
     private mutating func admit(_ group: CommitGroup, _ seen: Surroundings) -> Action? {
         let logBytes = Int(seen.log.upperBound - seen.log.lowerBound)
         if gate.passesHalf(logBytes: logBytes) {
@@ -276,7 +281,7 @@ struct CommitPlan {
             notices.append(.logAtHalf)
         }
         gate.reported(seen.outputs)
-        // Of another window the fabric has not heard yet.
+        // While the numbers differ, the fabric has not processed the last barrier, and reports sizes of another window.
         if seen.outputs.window == state.window { planner.reported(seen.outputs.windowBytes) }
         let sizes = BatchSizes(group)
         freeBytesMin = gate.freeBytesMin(adding: sizes)
@@ -293,7 +298,8 @@ struct CommitPlan {
         return refusal.map { .refuse($0) } ?? .wait
     }
 
-    /// Takes the calls out of the group that have been held for too long, and counts them; nil where there are none.
+    /// Removes the group's calls that have been held for the maximum time, and counts them; returns nil if there are
+    /// none.
     private mutating func refuseOverdue(
         in group: CommitGroup,
         as reason: String,
@@ -337,7 +343,7 @@ struct CommitPlan {
 
     // MARK: What goes into a group
 
-    /// Puts behind the group's batches what is due.
+    /// Appends the records that are due after the group's batches.
     private mutating func complete(_ group: CommitGroup, _ seen: Surroundings) {
         hand?.hadBatches = group.holdsBatches
         hand?.completed = seen.now
@@ -347,10 +353,10 @@ struct CommitPlan {
         addTick(to: group, seen)
     }
 
-    /// Puts a barrier behind the group's batches where one is due or asked for.
+    /// Appends a barrier if one is due or requested.
     private mutating func addBarrier(to group: CommitGroup, _ seen: Surroundings) {
         let requests = hand?.requests ?? []
-        // What the group adds counts once it is durable.
+        // A copy, because the group counts only once it is durable.
         var ahead = planner
         Self.count(group, in: &ahead, now: seen.now)
         for request in requests { ahead.request(request.reason) }
@@ -362,7 +368,7 @@ struct CommitPlan {
             slotMap: requests.compactMap(\.slotMap).last ?? state.slotMap
         )
         Self.append(.barrier, to: group, seen.arrival) { barrier.encode(into: &$0) }
-        // The offset behind the barrier is its end once the group's begin is known.
+        // For now an offset in the group; `wrote` makes it an LSN.
         group.barriers.append((barrier, LSN(group.byteCount)))
         hand?.barrier = barrier
         lastTick = seen.now
@@ -384,7 +390,7 @@ struct CommitPlan {
         if group.entries.contains(where: \.isLastBatch) { planner.lastBatch(now: now) }
     }
 
-    /// Puts a verdict behind the group's batches, unless it is in force already.
+    /// Appends a verdict, unless it is already in force.
     private func add(_ verdict: VerdictPayload, to group: CommitGroup, _ arrival: EpochNanoseconds)
     {
         guard !state.verdicts.contains(verdict.worker, from: verdict.range.lowerBound) else {
@@ -396,7 +402,7 @@ struct CommitPlan {
         group.verdicts.append(verdict)
     }
 
-    /// Says how many of the uncertain events were not applied, where that is known now.
+    /// Appends a record with the number of uncertain events that were not applied, if that is known now.
     private mutating func addSettlement(to group: CommitGroup, _ seen: Surroundings) {
         let uncertain = state.uncertainEvents
         guard let events = hand?.unaccounted, uncertain > 0 else { return }
@@ -408,12 +414,12 @@ struct CommitPlan {
         Self.append(.damage, to: group, seen.arrival, deadLettered: events) {
             damage.encode(into: &$0)
         }
-        // So that nobody lags behind with it.
+        // Workers do not receive damage records: with a tick behind it none of them lags because of it.
         Self.appendTick(to: group, seen.arrival)
         hand?.settlement = damage
     }
 
-    /// Records the clock once a second while anything may wait for it, and counts that no batch carried.
+    /// Appends a tick once a second while state may depend on the time, or for counts that no record contains yet.
     private mutating func addTick(to group: CommitGroup, _ seen: Surroundings) {
         guard seen.now - lastTick >= Self.second else { return }
         lastTick = seen.now
@@ -445,7 +451,7 @@ struct CommitPlan {
 
     // MARK: What became of a write
 
-    /// The totals once each of the group's records is in the log: the first one carries what none did before.
+    /// Returns the totals as of each of the group's records. The first one includes counts that no record contains yet.
     private func counts(of group: CommitGroup) -> [LogCounts] {
         var running = totals
         running.rejected += rejected
@@ -459,7 +465,7 @@ struct CommitPlan {
         }
     }
 
-    /// The group is durable. `log`: where it ended before, and where it does now.
+    /// Notes that the group is durable. `log` is the log's end before and after it.
     mutating func wrote(_ log: Range<LSN>) {
         guard case .writing = phase, let hand else { preconditionFailure("nothing was to write") }
         let group = hand.group
@@ -491,8 +497,9 @@ struct CommitPlan {
         phase = .answering(.durable)
     }
 
-    /// The group was not written: it is tried again after a wait where the disk was full. False after any other error: what the
-    /// disk holds is unknown then, so nothing may be answered any more, and the process has to end.
+    /// Notes that the group was not written. If the disk was full, it is retried after a wait. Returns false after any
+    /// other error: the disk's state is unknown then, so nothing may be acknowledged any more, and the process has to
+    /// end.
     mutating func failed(_ error: SystemError) -> Bool {
         guard case .writing = phase else { preconditionFailure("nothing was to write") }
         guard error.isOutOfSpace || faults.contains(.retriedSync) else { return false }
@@ -501,7 +508,7 @@ struct CommitPlan {
         return true
     }
 
-    /// The log begins at `lsn` now.
+    /// Notes that the log now begins at `lsn`.
     mutating func trimmed(below lsn: LSN) {
         state.verdicts.trim(below: lsn)
         gate.trim(below: lsn)

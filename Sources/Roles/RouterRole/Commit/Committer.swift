@@ -6,8 +6,8 @@ import SystemIO
 import TraceModel
 import TraceTime
 
-/// The commit thread: takes the open commit group and carries out what `CommitPlan` decides: writes and syncs it, answers its calls, and
-/// hands it on to be routed. After `init` only that thread touches it.
+/// Runs the commit thread: takes the open commit group and carries out the actions of `CommitPlan`: writes and syncs
+/// the group, answers its calls, and hands it on for routing. After `init` only that thread uses it.
 final class Committer: @unchecked Sendable {
     private let queue: IngestQueue
     private let fabric: FabricInbox
@@ -20,10 +20,10 @@ final class Committer: @unchecked Sendable {
     private var diskWait = Recurrence()
     private var trimFailure = Recurrence()
 
-    /// How often it is tried whether there is room again.
+    /// Interval of retries while there is no space.
     private static let retryMicroseconds: UInt32 = 100_000
 
-    /// `state`, `window`, `pending`: what recovery found.
+    /// `state`, `window` and `pending` are the result of recovery.
     init(
         queue: IngestQueue,
         fabric: FabricInbox,
@@ -55,7 +55,7 @@ final class Committer: @unchecked Sendable {
         log = CommitLog(writer, endFile: endFile, state: state, logger: logger)
     }
 
-    /// Runs until the queue has ended; everything taken is then durable.
+    /// Runs until the queue has ended; everything taken is durable then.
     func run() {
         while case .group(let group, let requests, let verdicts) = queue.take(
             deadline: plan.deadline
@@ -77,7 +77,7 @@ final class Committer: @unchecked Sendable {
         log.close()
     }
 
-    /// Does what the plan says until the group in hand is done with.
+    /// Carries out the plan's actions until the current group is done.
     private func carryOut() {
         while true {
             let action = plan.next(look)
@@ -170,7 +170,7 @@ final class Committer: @unchecked Sendable {
         group.tickets.removeAll(keepingCapacity: true)
     }
 
-    /// Nobody waits for these any more.
+    /// Records the latency of answered calls, and subtracts their bytes from those that wait for an answer.
     private func answered(_ tickets: [AckTicket]) {
         let now = WallClock.monotonic()
         context.ackLatency.record(nanoseconds: tickets.lazy.map { now - $0.arrival })
@@ -179,7 +179,7 @@ final class Committer: @unchecked Sendable {
 
     private func refuse(_ refusal: CommitPlan.Refusal) {
         let count = refusal.batches + queue.forget(refusal.keys, refusal.error)
-        // Counted before the answer is sent, so that a client that has its answer finds it in the metrics.
+        // Counted before the answer is sent, so that a client that has its answer sees it in the metrics.
         for _ in 0..<count { context.refusals.count(refusal.reason) }
         for ticket in refusal.tickets { ticket.cancel(refusal.error) }
         refusals.add(count, refusal.reason, refusal.error)
@@ -216,14 +216,14 @@ final class Committer: @unchecked Sendable {
     }
 }
 
-/// What the log says of refused calls: once for each reason, however many groups it meets, and when batches are taken again.
+/// Logs refused calls: once for each reason, however many groups it affects, and once when batches are taken again.
 private struct RefusalReport {
     let logger: Logger
-    /// While one group waited, and the last reason, in a word and in the words of the refusal.
+    /// For the current group: the number of refused calls, the last reason, and its error.
     private var count = 0
     private var last: (reason: String, error: TraceError)?
     private var recurrence = Recurrence()
-    /// Since batches are refused.
+    /// The number of calls refused since batches are not taken.
     private var total = 0
 
     init(logger: Logger) { self.logger = logger }
@@ -234,7 +234,7 @@ private struct RefusalReport {
         last = (reason, error)
     }
 
-    /// The group that waited is done with.
+    /// Logs what the group's calls were refused for, now that it is done.
     mutating func groupEnded() {
         guard let (reason, error) = last else { return }
         defer { (count, last) = (0, nil) }
@@ -242,7 +242,7 @@ private struct RefusalReport {
         logger.error("Batches refused", metadata: ["batches": "\(count)", "reason": "\(error)"])
     }
 
-    /// A group with batches is in the log.
+    /// Logs that batches are taken again: a group with batches is in the log.
     mutating func batchesTaken() {
         groupEnded()
         guard recurrence.isOver() else { return }

@@ -2,12 +2,12 @@ import IngestLog
 import TraceModel
 import TraceWire
 
-/// Finds gaps in the log while it is replayed, and what stood there by the totals around them.
+/// Finds gaps in the log during replay, and derives the number of events in each from the totals around it.
 struct DamageTally: ~Copyable {
     /// A range without valid records.
     struct Gap: Equatable {
         let range: Range<LSN>
-        /// By resource; none where no record before it tells.
+        /// Events by resource; 0 if no record before the gap gives totals.
         let events: [UInt64]
 
         init(range: Range<LSN>, events: [UInt64] = [UInt64](repeating: 0, count: Resource.count)) {
@@ -15,8 +15,8 @@ struct DamageTally: ~Copyable {
             self.events = events
         }
 
-        /// What of it counts as lost, where workers had come so far in their checkpoints: nil where that is not known, none
-        /// where there was no checkpoint.
+        /// Returns the damage record for the gap, given the LSNs of the workers' checkpoints: nil for one that is
+        /// unknown, no entry for a worker without checkpoint.
         func damage(_ map: SlotMap, _ checkpoints: [WorkerName: LSN?]) -> DamagePayload {
             var (lost, uncertain): (UInt64, UInt64) = (0, 0)
             for resource in Resource.allCases {
@@ -37,15 +37,15 @@ struct DamageTally: ~Copyable {
     private var index = EventIndex()
     private var last: (end: LSN, accepted: InlineArray<6, UInt64>)?
     private var gaps: [Gap] = []
-    /// By resource, before the first record.
+    /// Events by resource accepted before the first record.
     private(set) var acceptedBefore = [UInt64](repeating: 0, count: Resource.count)
-    /// Ranges that damage records tell of.
+    /// Ranges for which there are damage records.
     private(set) var reported: [Range<LSN>] = []
 
     init() {}
 
-    /// The next record in LSN order.
-    /// - Throws: `TraceError(.corrupt)` where a damage record is out of shape.
+    /// Processes the next record in LSN order.
+    /// - Throws: `TraceError(.corrupt)` if a damage record is malformed.
     mutating func pass(_ record: LogRecord) throws(TraceError) {
         let accepted = record.counts.accepted
         if last == nil || record.lsn > last?.end ?? 0 {
@@ -76,10 +76,10 @@ struct DamageTally: ~Copyable {
         return Resource.allCases.map { UInt64(summary.count(of: $0)) }
     }
 
-    /// Of the ranges that the log's recovery found damaged, those that no damage record has told of.
+    /// Returns those of the ranges that recovery found damaged for which there is no damage record yet.
     func unreported(of damaged: [Range<LSN>]) -> [Gap] {
         damaged.filter { !reported.contains($0) }.map { range in
-            // Without a record before it there is nothing to count from.
+            // Without a record before the gap its events are unknown.
             gaps.first { $0.range == range } ?? Gap(range: range)
         }
     }

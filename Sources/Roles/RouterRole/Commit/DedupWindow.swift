@@ -2,51 +2,52 @@ import IngestLog
 import SystemIO
 import TraceModel
 
-/// Which batches have been accepted, so that a re-sent one counts once.
+/// Remembers which batches have been accepted, so that a batch that is sent again counts once.
 ///
-/// A `client_id` names one run of one client, and its sequences count from 1. What came of them is kept as
-/// *ranges*: of each, the last `Limits.dedupSequencesMax` sequences below its greatest are remembered with a
-/// digest of their bytes; of older ones it is only known that they may have come.
+/// A `client_id` identifies one run of one client, whose sequences count from 1. The sequences of a client are kept in
+/// *ranges*: of each range, the last `Limits.dedupSequencesMax` sequences up to its greatest are remembered with a
+/// digest of their bytes; of older ones it is only known that they may have been received.
 ///
-/// A sequence ahead of all ranges by more than half of that begins a range of its own instead of moving one. So a
-/// stranger who sends the largest sequence under somebody's `client_id` opens a range that its owner never
-/// meets, and a client that has dropped many batches goes on behind the gap. A client's first range reaches down to the
-/// first sequence, unless it begins where nobody can have counted to; further ones begin where they were opened. A client has up to
-/// `Limits.dedupRangesPerClientMax` ranges; beyond that the one that remembers the fewest batches goes, of
-/// equal ones the one silent for longest.
+/// A sequence that is ahead of all ranges by more than half of that starts a range of its own instead of moving one. So
+/// if a stranger sends the largest sequence under another client's `client_id`, that opens a range which the client
+/// never reaches, and a client that has dropped many batches continues behind the gap. A client's first range extends
+/// down to the first sequence, unless it starts above what a client can have counted to; further ones begin where they
+/// were opened. A client has up to `Limits.dedupRangesPerClientMax` ranges; beyond that, the one with the fewest
+/// remembered batches is evicted, and among equal ones the least recently used.
 ///
-/// Of all ranges the `Limits.dedupRangesMax` heard last are kept. A pure state machine: O(1) a batch. What it
-/// does depends on the batches and their order alone, so a replay of the log makes it again.
+/// Of all ranges the `Limits.dedupRangesMax` most recently used are kept. A pure state machine; O(1) for each batch.
+/// Its state depends only on the batches and their order, so a replay of the log recreates it.
 struct DedupWindow {
+    /// The status of a batch.
     enum Verdict: Equatable {
         case new
         case duplicate
-        /// The same sequence came before with other bytes.
+        /// The same sequence was received with other bytes.
         case differs
-        /// Too old to tell.
+        /// The sequence is too old to decide.
         case belowWindow
     }
 
-    /// What came of one client between two sequences. Nodes lie in an array and are linked by their places in it: all of
-    /// them by when they were last heard, and those of one client to one another.
+    /// A range of sequences of one client. Ranges are nodes in an array, linked by index in two lists: all ranges in
+    /// order of their last use, and the ranges of one client.
     private struct Range {
         var client: [UInt8] = []
-        /// Nothing below came in this range.
+        /// No sequence below this one was received in this range.
         var least: UInt64 = 0
         var greatest: UInt64 = 0
-        /// Batches remembered, of the last `span` sequences.
+        /// Number of remembered batches among the last `span` sequences.
         var count = 0
-        /// Greater than that of all that were last heard before.
+        /// Time of the last use, as a counter: greater than that of all ranges used before.
         var lastUse: UInt64 = 0
-        /// Heard before and after this one; `none` at the ends.
+        /// Neighbours in the order of use; `none` at the ends.
         var older = DedupWindow.none
         var newer = DedupWindow.none
-        /// Another range of the same client.
+        /// Next range of the same client.
         var sibling = DedupWindow.none
     }
 
     private var ranges: [Range] = []
-    /// For each range `span` digests, by sequence modulo `span`; 0 where that sequence has not come.
+    /// `span` digests for each range, by sequence modulo `span`; 0 for a sequence that was not received.
     private var digests: [UInt64] = []
     private var unused: [Int] = []
     /// The first range of each client.
@@ -54,22 +55,22 @@ struct DedupWindow {
     private var clock: UInt64 = 0
     private var oldest = Self.none
     private var newest = Self.none
-    /// Ranges forgotten because there were too many.
+    /// Number of ranges evicted because there were too many.
     private(set) var evictions: UInt64 = 0
 
     private static let span = UInt64(Limits.dedupSequencesMax)
-    /// How far ahead of a range a sequence continues it: what came last is still remembered then.
+    /// Distance up to which a sequence ahead of a range extends it: its latest batches are still remembered then.
     private static let reach = span / 2
     fileprivate static let none = -1
 
-    /// Tells batches of one sequence apart: CRC-32C and length. Never 0.
+    /// Returns the digest that distinguishes batches of one sequence: CRC-32C and length. Never 0.
     static func digest(of batch: UnsafeRawBufferPointer) -> UInt64 {
         UInt64(Checksum.crc32c(batch)) << 32 | 1 << 31 | UInt64(batch.count & 0x7FFF_FFFF)
     }
 
     // MARK: Batches
 
-    /// What a batch is; nothing is changed.
+    /// Returns a batch's status without a change.
     func check(client: [UInt8], sequence: UInt64, digest: UInt64) -> Verdict {
         var isBelow = false
         var place = clients[client] ?? Self.none
@@ -86,7 +87,7 @@ struct DedupWindow {
         return isBelow ? .belowWindow : .new
     }
 
-    /// What a batch is; one that is new is remembered.
+    /// Returns a batch's status, and remembers a new one.
     mutating func admit(_ key: CommitGroup.DedupKey) -> Verdict {
         let verdict = check(client: key.client, sequence: key.sequence, digest: key.digest)
         if verdict == .new {
@@ -95,7 +96,7 @@ struct DedupWindow {
         return verdict
     }
 
-    /// Remembers a batch that `check` called new. `digest` is never 0.
+    /// Remembers a batch that `check` reported as new. `digest` is never 0.
     mutating func insert(client: [UInt8], sequence: UInt64, digest: UInt64) {
         precondition(digest != 0)
         let place = range(of: client, near: sequence) ?? begin(client: client, at: sequence)
@@ -108,7 +109,7 @@ struct DedupWindow {
         linkNewest(place)
     }
 
-    /// Takes back a batch that could not be made durable after all.
+    /// Forgets a batch that could not be made durable.
     mutating func remove(client: [UInt8], sequence: UInt64) {
         var place = clients[client] ?? Self.none
         while place != Self.none {
@@ -124,7 +125,7 @@ struct DedupWindow {
 
     // MARK: Ranges
 
-    /// The digest of a sequence where the range remembers it, else 0.
+    /// Returns the digest of a sequence if the range remembers it, otherwise 0.
     private func remembered(_ sequence: UInt64, in place: Int) -> UInt64 {
         let greatest = ranges[place].greatest
         guard sequence <= greatest, greatest - sequence < Self.span else { return 0 }
@@ -135,8 +136,8 @@ struct DedupWindow {
         place * Int(Self.span) + Int(sequence % Self.span)
     }
 
-    /// The client's range whose window holds the sequence, of several the one that ends first; else the nearest one that it
-    /// continues; nil where there is none.
+    /// Returns the client's range whose window contains the sequence (of several, the one that ends first), otherwise
+    /// the nearest one that the sequence extends; nil if there is none.
     private func range(of client: [UInt8], near sequence: UInt64) -> Int? {
         var holding: Int?
         var continued: Int?
@@ -159,7 +160,7 @@ struct DedupWindow {
         return holding ?? continued
     }
 
-    /// Moves the range's window up to the sequence; what falls out of it makes room.
+    /// Extends the range to the sequence; the oldest sequences drop out of its window.
     private mutating func extend(_ place: Int, to sequence: UInt64) {
         let greatest = ranges[place].greatest
         guard sequence > greatest else { return }
@@ -171,7 +172,7 @@ struct DedupWindow {
         ranges[place].greatest = sequence
     }
 
-    /// A new range without batches, for the client's batch of this sequence.
+    /// Adds a range without batches for the client, to contain this sequence.
     private mutating func begin(client: [UInt8], at sequence: UInt64) -> Int {
         makeRoom(for: client)
         let place = unused.popLast() ?? ranges.count
@@ -180,7 +181,8 @@ struct DedupWindow {
             digests.append(contentsOf: repeatElement(0, count: Int(Self.span)))
         }
         let sibling = clients.updateValue(place, forKey: client)
-        // Of a client that was forgotten, or never heard, all below may have come, if it can have counted so far.
+        // If the client was evicted or is unknown, all lower sequences may have been received, if it can have counted
+        // that far.
         let isFirst = sibling == nil && sequence < Limits.dedupCountedMax
         ranges[place] = Range(client: client, least: isFirst ? 0 : sequence, greatest: sequence)
         ranges[place].sibling = sibling ?? Self.none
@@ -246,7 +248,7 @@ struct DedupWindow {
         if newer == Self.none { newest = older } else { ranges[newer].older = older }
     }
 
-    /// The places of all ranges, the one silent for longest first.
+    /// Indices of all ranges, least recently used first.
     private var places: [Int] {
         var places: [Int] = []
         var place = oldest
@@ -259,9 +261,9 @@ struct DedupWindow {
 
     // MARK: In the head of a log file
 
-    /// For the head of a log file: count u32, then per range its client's name length u8, name, greatest u64, number
-    /// of digests u16, (sequence u64, digest u64) each. The range silent for longest first, so that reading it back
-    /// keeps the order of use. Routers from before there were ranges read it as clients.
+    /// Encodes the window for the head of a log file: count u32, then for each range: length of the client's name u8,
+    /// name, greatest u64, number of digests u16, (sequence u64, digest u64) each. Least recently used first, so that
+    /// decoding restores the order of use. Routers of versions without ranges read them as clients.
     func encode(into buffer: inout RawBuffer) {
         let places = places
         buffer.append(integer: UInt32(places.count))
@@ -281,14 +283,14 @@ struct DedupWindow {
         }
     }
 
-    /// What `encode` leaves out: where each range begins, u64, in the same order. It stands at the head's end, where
-    /// routers from before there were ranges read no further.
+    /// Encodes what `encode` leaves out: the start of each range, u64, in the same order. It is at the end of the head,
+    /// which routers of versions without ranges do not read.
     func encodeBegins(into buffer: inout RawBuffer) {
         for place in places { buffer.append(integer: ranges[place].least) }
     }
 
-    /// Takes in what `encode` wrote, with ranges that begin at 0; `restoreBegins` follows.
-    /// - Throws: `TraceError(.corrupt)` where the bytes are no window.
+    /// Reads what `encode` wrote, with ranges that start at 0; `restoreBegins` must follow.
+    /// - Throws: `TraceError(.corrupt)` if the bytes are malformed.
     mutating func restore(from reader: inout StateReader) throws(TraceError) {
         self = DedupWindow()
         for _ in 0..<(try reader.integer(UInt32.self)) {
@@ -307,13 +309,13 @@ struct DedupWindow {
                 if digests[index] == 0 { ranges[range].count += 1 }
                 digests[index] = digest
             }
-            // Whatever lies below may have come.
+            // All lower sequences may have been received.
             if let place { ranges[place].least = 0 }
         }
     }
 
-    /// Takes in what `encodeBegins` wrote.
-    /// - Throws: `TraceError(.corrupt)` where the bytes do not fit the ranges.
+    /// Reads what `encodeBegins` wrote.
+    /// - Throws: `TraceError(.corrupt)` if the bytes do not fit the ranges.
     mutating func restoreBegins(from reader: inout StateReader) throws(TraceError) {
         for place in places {
             let least = try reader.integer(UInt64.self)

@@ -3,18 +3,19 @@ import IngestLog
 import SystemIO
 import TraceModel
 
-/// Where gRPC's threads hand batches to the committer: one commit group being filled while another is
-/// being written. What is not yet acked is bounded by the gRPC server's budget of held bytes.
+/// Passes batches from gRPC's threads to the committer: one commit group is filled while another is written. Batches
+/// that are not acknowledged yet are bounded by the gRPC server's budget of held bytes.
 ///
-/// A large batch has a group of its own, which another thread fills (`LargeBatches`) while small ones go on. When it joins,
-/// the open group is closed behind what it has, so that the log's order is the order in which batches were taken.
+/// A large batch has its own group, which another thread fills (`LargeBatches`) while small ones continue. When it
+/// joins, the open group is closed with its current content, so that the log has the batches in the order in which they
+/// were taken.
 ///
-/// Guarded by `condition`: everything but the condition itself.
+/// Every property is guarded by `condition`.
 final class IngestQueue: @unchecked Sendable {
-    /// What the committer finds when it takes the group.
+    /// What the committer takes.
     enum Taken {
         case group(CommitGroup, requests: [BarrierRequest], verdicts: [VerdictRequest])
-        /// No more batches will come, and the last group has been taken.
+        /// No more batches will follow, and the last group has been taken.
         case ended
     }
 
@@ -23,25 +24,26 @@ final class IngestQueue: @unchecked Sendable {
     private var open = CommitGroup()
     /// Groups before the open one, oldest first.
     private var closed: [CommitGroup] = []
-    /// Large batches announced, and those of them whose group has joined.
+    /// Number of large batches announced, and of those whose group has joined.
     private var announced: UInt64 = 0
     private var joined: UInt64 = 0
     private var spares: [CommitGroup] = []
-    /// What the spares hold, in bytes.
+    /// Bytes of memory of the spare groups.
     private var spareBytes = 0
-    /// What has been accepted, durable or about to be.
+    /// The batches that are accepted: durable ones and those on their way.
     private var dedup: DedupWindow
-    /// With each the large batches that were announced before it, and have to stand before its barrier.
+    /// Requested barriers, each with the number of large batches announced before it, which have to precede it in the
+    /// log.
     private var requests: [(request: BarrierRequest, behind: UInt64)] = []
     private var verdicts: [VerdictRequest] = []
     private var isClosed = false
     private var isEnded = false
     private var isCommitterWaiting = false
-    /// When the last group was taken (monotonic ns), and how many calls shared it.
+    /// Time when the last group was taken (monotonic nanoseconds), and the number of calls in it.
     private var lastTaken: Int64 = 0
     private var lastShared = 0
 
-    /// A barrier that somebody asked for, with the slot map to be in force behind it.
+    /// A requested barrier, with the slot map to be in force after it.
     struct BarrierRequest {
         let reason: BarrierPayload.Reason
         let slotMap: SlotMap?
@@ -49,15 +51,15 @@ final class IngestQueue: @unchecked Sendable {
         let done: @Sendable (BarrierPayload) -> Void
     }
 
-    /// Events to be set aside, whose dead letter is written.
+    /// Events to set aside; their dead letter is written already.
     struct VerdictRequest {
         let verdict: VerdictPayload
-        /// Called on the committer's thread: true once the verdict is durable and handed to the fabric,
-        /// false where it could not be written.
+        /// Called on the committer's thread: with true once the verdict is durable and handed to the fabric, with false
+        /// if it could not be written.
         let done: @Sendable (Bool) -> Void
     }
 
-    /// `defaultSemantics`: what the fields of batches mean that do not say so themselves.
+    /// `defaultSemantics` is the meaning of the fields of batches that do not declare it.
     init(dedup: DedupWindow, defaultSemantics: Semantics = .neutracer) {
         self.dedup = dedup
         admission = BatchAdmission(defaultSemantics: defaultSemantics)
@@ -65,9 +67,8 @@ final class IngestQueue: @unchecked Sendable {
 
     // MARK: gRPC's side
 
-    /// Takes a batch into the open group; its sender is answered when that is durable. Does not block
-    /// but for other gRPC threads. Returns what became of the batch; nil where the queue is closed, and
-    /// the call is the caller's to hold.
+    /// Takes a batch into the open group; its sender is answered once that is durable. Blocks only for other gRPC
+    /// threads. Returns the outcome; nil if the queue is closed, in which case the caller has to hold the call.
     @discardableResult func submit(
         _ message: borrowing ReceivedMessage,
         peerHost: [UInt8],
@@ -91,7 +92,7 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
-    /// A large batch is on its way: `join` follows. False where the queue is closed.
+    /// Announces a large batch; `join` must follow. Returns false if the queue is closed.
     func announceLarge() -> Bool {
         condition.withLock {
             guard !isClosed else { return false }
@@ -100,12 +101,13 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
-    /// What the de-duplication window says of a large batch; it is remembered where it is new.
+    /// Returns the status of a large batch in the de-duplication window, and remembers a new one there.
     func verdict(on key: CommitGroup.DedupKey) -> DedupWindow.Verdict {
         condition.withLock { dedup.admit(key) }
     }
 
-    /// Takes in the group of a large batch that was announced, and whoever waits for it. `key`: the batch's own, if any.
+    /// Adds the group of an announced large batch and the ticket of its sender. `key` is the batch's own, if it has
+    /// one.
     func join(_ group: CommitGroup, _ ticket: AckTicket, key: CommitGroup.DedupKey?) {
         condition.withLock {
             group.add(isForgotten(ticket, key) ? ticket.refused(Self.originalIsGone) : ticket)
@@ -119,7 +121,7 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
-    /// Whether a duplicate's original has been refused since the duplicate was found to be one.
+    /// Returns whether a batch was found to be a duplicate of one that has been refused since.
     private func isForgotten(_ ticket: AckTicket, _ key: CommitGroup.DedupKey?) -> Bool {
         guard case .duplicate = ticket.outcome, let key else { return false }
         return dedup.check(client: key.client, sequence: key.sequence, digest: key.digest) == .new
@@ -131,10 +133,10 @@ final class IngestQueue: @unchecked Sendable {
         remedy: "Send it again"
     )
 
-    /// Takes no batch from now on: a barrier asked for next stands behind all there are.
+    /// Stops taking batches: a barrier requested afterwards follows all of them.
     func close() { condition.withLock { isClosed = true } }
 
-    /// Asks for a barrier.
+    /// Requests a barrier.
     func request(_ request: BarrierRequest) {
         condition.withLock {
             requests.append((request, behind: announced))
@@ -142,7 +144,7 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
-    /// Asks for a verdict.
+    /// Requests a verdict.
     func request(_ request: VerdictRequest) {
         condition.withLock {
             verdicts.append(request)
@@ -162,8 +164,8 @@ final class IngestQueue: @unchecked Sendable {
 
     // MARK: The committer's side
 
-    /// Waits until there is something to write or the deadline (monotonic ns) has passed; the group may
-    /// be empty.
+    /// Waits until there is something to write or the deadline (monotonic nanoseconds) has passed; the group may be
+    /// empty.
     func take(deadline: Int64) -> Taken {
         condition.withLock {
             isCommitterWaiting = true
@@ -174,7 +176,7 @@ final class IngestQueue: @unchecked Sendable {
             if isOver, isIdle { return .ended }
             if !closed.isEmpty { return .group(closed.removeFirst(), requests: [], verdicts: []) }
             gather(until: deadline)
-            // Together: a barrier stands behind everything that came before its request.
+            // In the same turn, because a barrier follows everything that was taken before its request.
             let due = requests.prefix { $0.behind <= joined }.map(\.request)
             requests.removeFirst(due.count)
             defer {
@@ -185,11 +187,12 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
-    /// Nothing comes any more.
+    /// Whether nothing more will follow.
     private var isOver: Bool { isEnded && joined == announced }
 
-    /// Lets more batches come where many do: what they share costs each of them less. Waits no longer than until
-    /// groups are `Limits.commitSpacingNanoseconds` apart or the deadline has passed, and not at all where few share one.
+    /// Waits for more batches under load, because batches that share a group cost less each. Waits only until groups
+    /// are `Limits.commitSpacingNanoseconds` apart or the deadline has passed, and not at all if few batches share a
+    /// group.
     private func gather(until deadline: Int64) {
         let end = min(lastTaken + Limits.commitSpacingNanoseconds, deadline)
         while lastShared >= Limits.commitSharedMin, open.byteCount < Limits.commitGroupBytesMax / 2,
@@ -211,7 +214,7 @@ final class IngestQueue: @unchecked Sendable {
         return spare
     }
 
-    /// A group whose memory can be filled again.
+    /// Takes back a group whose memory can be reused.
     func recycle(_ group: CommitGroup) {
         group.reset()
         condition.withLock {
@@ -222,8 +225,8 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
-    /// Batches could not be written and may come again as new ones. What came meanwhile as a duplicate of one of them
-    /// is refused with the same error. Returns how many calls that are.
+    /// Forgets batches that could not be written, so that they count as new if sent again. Duplicates of them that
+    /// arrived since are refused with the same error. Returns the number of those calls.
     func forget(_ keys: [CommitGroup.DedupKey], _ error: TraceError) -> Int {
         guard !keys.isEmpty else { return 0 }
         return condition.withLock {
@@ -240,10 +243,10 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
-    /// Barriers that could not be written are still asked for, before later ones.
+    /// Repeats the requests of barriers that could not be written, before later ones.
     func askAgain(_ unmet: [BarrierRequest]) {
         guard !unmet.isEmpty else { return }
-        // When the queue has ended nobody is left to be answered.
+        // After the queue has ended, nobody waits for the answer.
         condition.withLock { if !isEnded { requests = unmet.map { ($0, behind: 0) } + requests } }
     }
 }

@@ -5,9 +5,9 @@ import Logging
 import SystemIO
 import TraceModel
 
-/// The thread that takes large batches, one after another: it copies and scans them, and writes them ahead
-/// (`AheadFile`), so that neither gRPC's threads nor the commit thread are kept from small ones for the time that takes.
-/// What waits here is bounded by the gRPC server's budget of held bytes.
+/// Runs the thread that takes large batches one after another: it copies and scans them, and writes them to ahead files
+/// (`AheadFile`), so that small batches do not have to wait for that on gRPC's threads or the commit thread. Waiting
+/// messages are bounded by the gRPC server's budget of held bytes.
 ///
 /// Guarded by `condition`: `calls` and `isEnding`.
 final class LargeBatches: @unchecked Sendable {
@@ -26,7 +26,7 @@ final class LargeBatches: @unchecked Sendable {
         }
     }
 
-    /// One that lies in a group of its own.
+    /// An admitted batch in a group of its own.
     private struct Admitted {
         let group: CommitGroup
         let ticket: AckTicket
@@ -39,13 +39,13 @@ final class LargeBatches: @unchecked Sendable {
     private let condition = ConditionLock()
     private var calls: [Call] = []
     private var isEnding = false
-    // The thread's own.
+    // Used by the thread only.
     private var admission: BatchAdmission
     private var writer: AheadFileWriter
     private let headRoomBytes: Int
 
-    /// `log`: the directory of the ingest log. `tailBytes`, and by how much a log file's head may grow, are smaller than the default
-    /// in tests.
+    /// `log` is the directory of the ingest log. `tailBytes` and the allowance for the growth of a log file's head are
+    /// smaller than the default in tests.
     init(
         queue: IngestQueue,
         context: RouterContext,
@@ -67,8 +67,8 @@ final class LargeBatches: @unchecked Sendable {
         message.count > Limits.smallMessageBytesMax
     }
 
-    /// Takes a large message; its sender is answered when its batch is durable, or refused. From any thread; returns at
-    /// once. False where the queue is closed: the call is the caller's to hold.
+    /// Takes a large message; its sender is answered when its batch is durable, or refused. Any thread; returns at
+    /// once. Returns false if the queue is closed, in which case the caller has to hold the call.
     func take(
         _ message: consuming ReceivedMessage,
         peerHost: [UInt8],
@@ -84,7 +84,7 @@ final class LargeBatches: @unchecked Sendable {
         return true
     }
 
-    /// Lets the thread end once it has taken all there are.
+    /// Lets the thread end once it has processed all messages.
     func end() {
         condition.withLock {
             isEnding = true
@@ -92,10 +92,10 @@ final class LargeBatches: @unchecked Sendable {
         }
     }
 
-    /// The thread.
+    /// Runs the thread's loop.
     func run() {
         do throws(SystemError) { while try takeNext() {} } catch {
-            // What the disk holds is unknown then, of the log as well.
+            // The state of the disk, and so of the log, is unknown.
             logger.critical(
                 "A large batch could not be written; ending so that the next start recovers the log",
                 metadata: ["error": "\(error)"]
@@ -104,11 +104,11 @@ final class LargeBatches: @unchecked Sendable {
         }
     }
 
-    /// Messages that wait.
+    /// Number of messages that wait.
     var waitingCount: Int { condition.withLock { calls.count } }
 
-    /// Takes the message that has waited for longest into the queue, or waits for one. False where none will come.
-    /// - Throws: `SystemError` where the disk's state is unknown: the process has to end.
+    /// Queues the message that has waited for longest, or waits for one. Returns false if none will follow.
+    /// - Throws: `SystemError` if the disk's state is unknown: the process has to end.
     func takeNext() throws(SystemError) -> Bool {
         guard let call = next() else { return false }
         try join(admit(consume call))
@@ -122,7 +122,7 @@ final class LargeBatches: @unchecked Sendable {
         }
     }
 
-    /// The message is gone when this returns: what follows takes time, and needs only the copy.
+    /// Admits a message and releases it, because only the copy is needed while the batch is written.
     private func admit(_ call: consuming Call) -> Admitted {
         let bytes = call.message.count
         let group = CommitGroup(largeBatchBytes: bytes)
@@ -144,14 +144,14 @@ final class LargeBatches: @unchecked Sendable {
     private func join(_ batch: Admitted) throws(SystemError) {
         if batch.ticket.isAccepted { try writeAhead(batch.group) }
         queue.join(batch.group, batch.ticket, key: batch.key)
-        // Only now, as a stream's batches stand in the log in their order.
+        // Only now, because the log must have a stream's batches in their order.
         if case .stream(let stream) = batch.ticket.sender { stream.receiveNext() }
     }
 
-    /// Writes the group's batch ahead where there is room: what is short of it goes through the commit thread,
-    /// which waits for it and refuses what has waited for too long.
+    /// Writes the group's batch to an ahead file if the disk has room. If not, the batch goes through the commit
+    /// thread, which waits for space, and refuses calls that were held for the maximum time.
     private func writeAhead(_ group: CommitGroup) throws(SystemError) {
-        // A head grows by little from file to file; where it outgrows this the batch is written again.
+        // Heads grow little from file to file; if one outgrows this, the batch is written again.
         let headBytes = min(2 * context.logHeadBytes, Limits.logFileHeadBytesMax) + headRoomBytes
         let needed = writer.bytes(forRecord: group.byteCount, headBytes: headBytes)
         guard context.obstacle == nil, let free = try? FileSystem.freeBytes(at: writer.path),

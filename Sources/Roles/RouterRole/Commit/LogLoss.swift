@@ -3,34 +3,36 @@ import IngestLog
 import SystemIO
 import TraceModel
 
-/// A loss at one end of the log: what was acknowledged, is still needed, and is not there any more. Nothing is taken before
-/// an operator has accepted it (`tracectl log accept-loss`), as the files may still be put back from a backup. A value.
+/// A loss at the start or end of the log: data that was acknowledged, is still needed, and is missing. The router takes
+/// nothing until an operator has accepted the loss (`tracectl log accept-loss`), as the files may still be restored
+/// from a backup. A value.
 ///
-/// `log/loss`, written by the router that found it: for each loss lines of `name=value` (from, to, reason). Accepted, the file
-/// is called `log/loss.accepted`, until damage records with the ranges are in the log.
+/// `log/loss` is written by the router that found it: lines of `name=value` for each loss (from, to, reason). After it
+/// was accepted, the file is named `log/loss.accepted`, until damage records with the ranges are in the log.
 struct LogLoss: Equatable, Sendable {
-    /// At the log's end: from there to where it goes on, which is beyond all that is known to have been given. At its begin:
-    /// from what a worker needs next to there.
+    /// The missing range. At the log's end: from there to the LSN at which it continues, which is above all LSNs known
+    /// to have been assigned. At its start: from the first LSN that a worker still needs.
     let range: Range<LSN>
-    /// What tells, in words.
+    /// The evidence, in words.
     let reason: String
-    /// Whether what is missing stood before the log's oldest record.
+    /// Whether the missing range precedes the log's oldest record.
     var isBegin = false
 
-    /// What there is to go by, beside the log itself.
+    /// Evidence of a loss besides the log itself.
     struct Evidence {
-        /// As the router noted it.
+        /// The log's end as noted by the router.
         var noted: (end: LSN, isExact: Bool)?
-        /// Up to where workers' checkpoints go.
+        /// LSNs of the workers' checkpoints.
         var checkpoints: [WorkerName: LSN] = [:]
-        /// Workers that have written segments.
+        /// Whether workers have written segments.
         var hasSegments = false
     }
 
-    /// What is lost of a log that ends at `end`; nil where nothing tells of a loss. `isEmpty`: it has no files at all.
+    /// Returns the loss of a log that ends at `end`; nil if there is no evidence of one. `isEmpty` means that the log
+    /// has no files at all.
     static func find(end: LSN, isEmpty: Bool, cut: LogCut?, evidence: Evidence) -> LogLoss? {
-        // Who says exactly where the log ended says that nothing behind it is lost, whatever file was cut and
-        // whatever a checkpoint claims.
+        // If the noted end is exact, nothing after it is lost, even if a file was truncated or a checkpoint claims
+        // more.
         if let noted = evidence.noted, noted.isExact, noted.end <= end { return nil }
         var reasons: [String] = []
         var to = end
@@ -51,9 +53,9 @@ struct LogLoss: Equatable, Sendable {
             reasons.append("there are segments, and no log")
         }
         guard !reasons.isEmpty else { return nil }
-        // Records stand at multiples of 8, and a range is not empty.
+        // Records start at multiples of 8, and a range is not empty.
         let next = (max(to, end + 8) + 7) & ~7
-        // What workers have applied of it is counted by them, and more of it by nobody.
+        // What workers have applied of the range is in their counts; the rest is counted nowhere.
         let uncounted =
             evidence.noted == nil
             ? "; nothing says how many events that were, so those that are lost will be in no count"
@@ -61,9 +63,9 @@ struct LogLoss: Equatable, Sendable {
         return LogLoss(range: end..<next, reason: reasons.joined(separator: ", and ") + uncounted)
     }
 
-    /// What is lost of a log that begins at `begin`: its oldest files are removed only once no worker needs them. nil where
-    /// none does. `accepted`: ranges that workers are led over. `checkpoints`: nil where one can't be read, which is the
-    /// matter of its worker alone.
+    /// Returns the loss of a log that begins at `begin`: its oldest files are removed only once no worker needs them.
+    /// Returns nil if no worker does. `accepted` are ranges that workers skip. `checkpoints` has nil for one that
+    /// cannot be read, which concerns only its worker.
     static func findBegin(
         _ begin: LSN,
         maps: SlotMapHistory,
@@ -72,7 +74,8 @@ struct LogLoss: Equatable, Sendable {
     ) -> LogLoss? {
         func needed(by worker: WorkerName) -> LSN {
             let saved = (checkpoints[worker] ?? 0) ?? begin
-            // One that came later begins where it first owned a slot, whatever it has saved in an earlier life.
+            // A worker that joined later begins where it first owned a slot, whatever checkpoint an earlier worker of
+            // that name left.
             guard !maps.ownedFirst(by: worker), let first = maps.firstOwned(by: worker) else {
                 return saved
             }
@@ -95,7 +98,7 @@ struct LogLoss: Equatable, Sendable {
                 + " \(range.upperBound) is gone, as \(reason)"
     }
 
-    /// Returns where the operator has accepted these losses; else leaves word of them.
+    /// Returns if the operator has accepted these losses; otherwise writes `log/loss` and throws.
     /// - Throws: `RouterLost` with what an operator can do.
     static func requireAcceptance(of losses: [LogLoss]) throws {
         if try read(ClusterPaths.acceptedLogLoss) == losses.map(\.range) { return }
@@ -117,13 +120,13 @@ struct LogLoss: Equatable, Sendable {
         )
     }
 
-    /// The damage records that say it are in the log.
+    /// Removes the accepted loss, once the damage records are in the log.
     static func settled() throws(SystemError) {
         try FileSystem.remove(ClusterPaths.logLoss)
         try FileSystem.remove(ClusterPaths.acceptedLogLoss)
     }
 
-    /// The ranges that the file names; none where there is no such file.
+    /// Reads the ranges of the file; empty if there is no such file.
     private static func read(_ path: String) throws -> [Range<LSN>] {
         guard FileSystem.exists(path) else { return [] }
         let lines = String(decoding: try FileSystem.contents(path), as: UTF8.self).split(
@@ -137,8 +140,8 @@ struct LogLoss: Equatable, Sendable {
 }
 
 extension LogLoss.Evidence {
-    /// What lies in the data directory, beside a log that ends at `end`. Blocks; reads whole checkpoints only where
-    /// one seems to go beyond that.
+    /// Gathers the evidence in the data directory for a log that ends at `end`. Blocks; reads whole checkpoints only if
+    /// one seems to be above that.
     static func gather(noted: LogEnd?, end: LSN) throws -> LogLoss.Evidence {
         var evidence = LogLoss.Evidence()
         evidence.noted = noted.map { ($0.end, $0.isOfThisBoot) }
@@ -152,10 +155,10 @@ extension LogLoss.Evidence {
     }
 }
 
-/// How far the workers' checkpoints go.
+/// Reads the LSNs of the workers' checkpoints.
 enum WorkerCheckpoints {
-    /// Of all workers that have one; nil where it can't be read. What seems to be one that `isChecked` is read as a
-    /// whole. Blocks.
+    /// Returns the LSNs of all workers that have a checkpoint; nil for one that cannot be read. A checkpoint whose LSN
+    /// meets `isChecked` is read and verified as a whole. Blocks.
     static func positions(where isChecked: (LSN) -> Bool) -> [WorkerName: LSN?] {
         let suffix = ".checkpoint"
         var positions: [WorkerName: LSN?] = [:]
@@ -175,9 +178,9 @@ enum WorkerCheckpoints {
     }
 }
 
-/// What an operator has to decide before the router can start: starting it again changes nothing.
+/// The router cannot start before an operator has decided; starting it again changes nothing.
 package struct RouterLost: Error, CustomStringConvertible, Sendable {
-    /// What is wrong, and the remedy.
+    /// The problem and its remedy.
     let cause: TraceError
 
     package var description: String { "\(cause)" }

@@ -2,16 +2,16 @@ import IngestLog
 import TraceModel
 import TraceWire
 
-/// What the open window holds, as the log says: with it a router that starts goes on with the window that it finds.
+/// The open window's content as recorded in the log, from which a restarted router continues the window.
 struct OpenWindow: Sendable {
     private(set) var events: InlineArray<6, Int> = InlineArray(repeating: 0)
     private(set) var wireBytes: InlineArray<6, Int> = InlineArray(repeating: 0)
-    /// When its first batch came; nil where there is none.
+    /// Arrival time of its first batch; nil if there is none.
     private(set) var firstArrival: EpochNanoseconds?
-    /// A batch said that it is its client's last.
+    /// Whether a batch was marked as its client's last.
     private(set) var lastBatchSeen = false
 
-    /// Counts a batch that came then.
+    /// Counts a batch with its arrival time.
     mutating func add(
         events: InlineArray<6, Int>,
         wireBytes: InlineArray<6, Int>,

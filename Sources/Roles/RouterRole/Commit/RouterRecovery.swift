@@ -3,26 +3,26 @@ import Logging
 import SystemIO
 import TraceModel
 
-/// What a router knows once it has replayed its log: windows, slots, and batches seen.
+/// The router's state after a replay of its log: windows, slots, and received batches.
 struct RouterRecovery {
     private(set) var log: LogRecovery
     private(set) var state: RouterState
-    /// For as much of the log as workers may read again.
+    /// Slot maps for the part of the log that workers may read again.
     private(set) var maps: SlotMapHistory
-    /// Damaged ranges that no record reports yet.
+    /// Damaged ranges for which there is no damage record yet.
     private(set) var unreported: [DamagePayload]
-    /// All damaged ranges that workers have to be led over, also where the log begins behind one.
+    /// All damaged ranges that workers have to skip, including one before the log's start.
     private(set) var damaged: [Range<LSN>]
-    /// What the log still says of the open window.
+    /// The open window as far as the log describes it.
     let openWindow: OpenWindow
-    /// What its events become at most.
+    /// Maximum output of the events in the log.
     let pending: PendingOutput
     /// Events by resource that were accepted before the log's oldest record.
     private let acceptedBefore: [UInt64]
 
-    /// Replays the whole log. Blocks; O(log). `fresh` is the state for a log without records.
-    /// - Throws: `TraceError(.corrupt)` where a record of the router's own is out of shape, `SystemError`
-    ///   where the log cannot be read.
+    /// Replays the whole log. Blocks; O(log). `fresh` is the state of a log without records.
+    /// - Throws: `TraceError(.corrupt)` if a record of the router's own is malformed, `SystemError` if the log cannot
+    ///   be read.
     static func run(salt: UInt32, fresh: RouterState, logger: Logger) throws -> RouterRecovery {
         var state = fresh
         var maps: SlotMapHistory?
@@ -36,11 +36,11 @@ struct RouterRecovery {
                 try damage.pass(record)
                 switch record.type {
                 case .fileHead where maps == nil:
-                    // Only the oldest head says what the records behind it do not.
+                    // Only the oldest head has state that does not follow from the records.
                     try state.restoreHead(record.body)
                     maps = state.history
                 case .fileHead:
-                    // But for a barrier that was lost with what stood before this head.
+                    // A later head is needed only for a barrier that was lost with the records before that head.
                     var reader = StateReader(record.body)
                     let last = try RouterState.lastWindow(from: &reader)
                     if let closed = last.closed, closed.window >= state.window {
@@ -103,9 +103,9 @@ struct RouterRecovery {
         )
     }
 
-    /// Makes up for barriers that were lost with a part of the log: by what was noted beside it, where that knows more, and
-    /// by the windows in which the workers are, as no number of a window may come twice.
-    /// - Throws: `TraceError(.corrupt)` where what was noted is out of shape.
+    /// Compensates for barriers that were lost with a part of the log: by the state noted beside it, if that is newer,
+    /// and by the windows of the workers, because a window's number must never be used twice.
+    /// - Throws: `TraceError(.corrupt)` if the noted state is malformed.
     mutating func crossLostBarriers(noted: LogEnd?, workers: some Sequence<WorkerName>) throws {
         if let noted, noted.end > (unreported.first?.range.lowerBound ?? log.end) {
             let last = try noted.state.withUnsafeBytes { bytes in
@@ -126,9 +126,9 @@ struct RouterRecovery {
         }
     }
 
-    /// Goes on behind a loss that was accepted, with what was noted of the log's end beside it, where that is of use. What
-    /// workers have come to behind the log's end stays theirs.
-    /// - Throws: `TraceError(.corrupt)` where what was noted is out of shape.
+    /// Continues after an accepted loss of the log's end, with the state that was noted beside the log, if it is
+    /// usable. What workers have applied above the log's end remains applied.
+    /// - Throws: `TraceError(.corrupt)` if the noted state is malformed.
     mutating func goOn(
         behind loss: LogLoss,
         noted: LogEnd?,
@@ -163,8 +163,8 @@ struct RouterRecovery {
         damaged.append(loss.range)
     }
 
-    /// Goes on with a log that has lost what stood before its oldest record, as was accepted. How many events of that its
-    /// workers had applied is known only where it is all that there ever was.
+    /// Continues after an accepted loss of the log's start. How many of the lost events the workers had applied is
+    /// known only if the loss comprises the log from its very beginning.
     mutating func goOn(withoutBegin loss: LogLoss, checkpoints: [WorkerName: LSN?], logger: Logger)
     {
         let map = maps.place(at: log.begin).map
@@ -186,6 +186,6 @@ struct RouterRecovery {
         damaged.append(loss.range)
     }
 
-    /// The damaged ranges that no record reported are in the log now.
+    /// Notes that damage records for the unreported ranges are in the log.
     mutating func reported() { for damage in unreported { state.note(damage) } }
 }

@@ -1,28 +1,28 @@
 import IngestLog
 import TraceModel
 
-/// Decides when a window ends. A pure state machine over what is logged and the clock.
+/// Decides when a window ends. A pure state machine over logged batches and the clock.
 struct WindowPlanner {
     private var wireBytes = InlineArray<6, Int>(repeating: 0)
-    /// As estimated.
+    /// Estimated output, by resource.
     private var jsonBytes = InlineArray<6, Int>(repeating: 0)
     private var hasEvents = false
     private var openedAt: Int64 = 0
     /// When `is_last_batch` last closed a window, or would have.
     private var lastBatchAt: Int64?
-    /// When it closes the open one, as a batch in it said so too soon after that; nil: none did.
+    /// When `is_last_batch` closes the open window, if that was requested too soon after the last time; nil otherwise.
     private var lastBatchDueAt: Int64?
-    /// Output of the open window, as its workers report.
+    /// Output of the open window as reported by its workers, by resource.
     private var reportedBytes = InlineArray<6, Int>(repeating: 0)
     private var requested: BarrierPayload.Reason?
-    /// What the window may take of `Limits`, by resource: as many times as it has workers.
+    /// Factor for the bounds in `Limits`, by resource: the number of its workers.
     private var growth = InlineArray<6, Int>(repeating: 1)
 
-    /// Between two windows that `is_last_batch` may close.
+    /// Minimum time between two windows closed by `is_last_batch`.
     private static let lastBatchNanoseconds: Int64 = 10_000_000_000
 
-    /// The first window's workers are those of `slotMap`. It is `window`, which a router before this one has left open since
-    /// `age` nanoseconds, or a new one.
+    /// Continues `window`, which an earlier router has left open for `age` nanoseconds, or starts a new one. The
+    /// window's workers are those of `slotMap`.
     init(
         _ slotMap: SlotMap,
         continuing window: OpenWindow = OpenWindow(),
@@ -40,11 +40,11 @@ struct WindowPlanner {
                 now: now - max(age, 0)
             )
         }
-        // When the last one closed a window is not known any more.
+        // The time at which the last one closed a window is not known any more.
         if window.lastBatchSeen { lastBatch(now: now) }
     }
 
-    /// Counts what a record added to the open window, in wire bytes; `now` is monotonic nanoseconds.
+    /// Counts what a record added to the open window, in bytes as received; `now` is monotonic nanoseconds.
     mutating func logged(_ resource: Resource, events: Int, bytes: Int, now: Int64) {
         if !hasEvents {
             hasEvents = true
@@ -55,8 +55,8 @@ struct WindowPlanner {
         jsonBytes[index] += bytes + events * Limits.jsonBytesPerEvent(resource)
     }
 
-    /// A batch said that it is its client's last: the window ends now, or 10 s after the last one that ended so. One
-    /// that ends for another reason meanwhile holds the batch too.
+    /// Handles a batch that is marked as its client's last: the window ends now, or 10 s after the last window that
+    /// ended so. If it ends earlier for another reason, it contains the batch too.
     mutating func lastBatch(now: Int64) {
         if let lastBatchAt, now - lastBatchAt < Self.lastBatchNanoseconds {
             lastBatchDueAt = lastBatchAt + Self.lastBatchNanoseconds
@@ -65,13 +65,13 @@ struct WindowPlanner {
         lastBatchDueAt = now
     }
 
-    /// The output that the workers report of the open window, by resource.
+    /// Sets the open window's output as reported by the workers, by resource.
     mutating func reported(_ bytes: InlineArray<6, Int>) { reportedBytes = bytes }
 
-    /// Ends the window at the next opportunity, also an empty one.
+    /// Ends the window at the next opportunity, even an empty one.
     mutating func request(_ reason: BarrierPayload.Reason) { requested = requested ?? reason }
 
-    /// The reason to end the window now, nil to keep it open.
+    /// Returns the reason to end the window now; nil to keep it open.
     func due(now: Int64) -> BarrierPayload.Reason? {
         if let requested { return requested }
         if let lastBatchDueAt, now >= lastBatchDueAt { return .lastBatch }
@@ -84,7 +84,7 @@ struct WindowPlanner {
         return now - openedAt >= Int64(Limits.windowSecondsMax) * 1_000_000_000 ? .age : nil
     }
 
-    /// A barrier stands in the log since `now`: a new window begins, whose workers are those of `slotMap`.
+    /// Notes that a barrier is in the log since `now`: a new window begins, whose workers are those of `slotMap`.
     mutating func closed(next slotMap: SlotMap, now: Int64) {
         if let lastBatchDueAt, now >= lastBatchDueAt { lastBatchAt = now }
         lastBatchDueAt = nil

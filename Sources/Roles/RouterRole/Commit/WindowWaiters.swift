@@ -2,11 +2,12 @@ import ClusterMessages
 import Synchronization
 import TraceModel
 
-/// Who waits for a window's files, or for slots to have their new owners.
+/// Holds the calls that wait for a window's files, or for a change of slot owners. Thread-safe.
 final class WindowWaiters: Sendable {
-    /// How a wait ended: the final files, or why there are none.
+    /// The result of a wait: the final files, or why there are none.
     typealias Outcome = Result<[String], TraceError>
 
+    /// A call that waits for the files of a window.
     private struct Waiter: Sendable {
         let window: UInt64
         var missing: Set<Resource>
@@ -15,11 +16,13 @@ final class WindowWaiters: Sendable {
         let done: @Sendable (Outcome) -> Void
     }
 
+    /// A call that waits until the slots have the owners of the map after the window's barrier.
     private struct Handover: Sendable {
         let window: UInt64
         let done: @Sendable () -> Void
     }
 
+    /// The waiting calls; protected by a mutex.
     private struct State: Sendable {
         var waiters: [Waiter] = []
         var handovers: [Handover] = []
@@ -27,7 +30,7 @@ final class WindowWaiters: Sendable {
 
     private let state = Mutex(State())
 
-    /// `done` is called once, when every resource's files of the window stand under their final names.
+    /// Calls `done` once, when all resources' files of the window have their final names.
     func wait(for window: UInt64, done: @escaping @Sendable (Outcome) -> Void) {
         state.withLock {
             $0.waiters.append(
@@ -42,9 +45,9 @@ final class WindowWaiters: Sendable {
         }
     }
 
-    /// The aggregator has merged a resource's window, or could not. It merges windows in their order, so a merged one stands
-    /// for those before it too: word of these is lost where the aggregator dies before it is sent, and the next one knows
-    /// the last window only.
+    /// Handles the aggregator's report that it has merged a resource's window, or failed to. It merges windows in
+    /// order, so a merged one implies those before it: their reports are lost if the aggregator dies before it sends
+    /// them, and the next aggregator knows only the last window.
     func merged(_ message: WindowMerged) {
         let finished = state.withLock { state -> [Waiter] in
             for index in state.waiters.indices {
@@ -68,13 +71,13 @@ final class WindowWaiters: Sendable {
         }
     }
 
-    /// `done` is called once all slots have the owner that the map behind this window's barrier names.
+    /// Calls `done` once all slots have the owners of the map after this window's barrier.
     func waitForHandover(behind window: UInt64, done: @escaping @Sendable () -> Void) {
         state.withLock { $0.handovers.append(Handover(window: window, done: done)) }
     }
 
-    /// What the fabric sees, which has come as far as the open window `window`: of later barriers it does
-    /// not know yet whether they move slots.
+    /// Handles the fabric's report: whether slots have moved as far as the barriers that it has processed, up to the
+    /// start of the open window `window`. For later barriers it does not know yet whether they move slots.
     func handedOver(window: UInt64, isComplete: Bool) {
         guard isComplete else { return }
         let finished = state.withLock { state in
