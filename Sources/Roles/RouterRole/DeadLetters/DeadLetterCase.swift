@@ -1,48 +1,49 @@
 import IngestLog
 import TraceModel
 
-/// Events of one worker that are to be set aside.
+/// A worker's events that are to be set aside.
 struct DeadLetterCase: Sendable {
+    /// The reason for setting events aside.
     enum Ground: Sendable {
-        /// The worker says that the record at this LSN has ended it too often.
+        /// The worker reports that the record at this LSN has ended it too often.
         case crash(LSN, reason: String)
-        /// An operator wants everything left out from the worker's checkpoint up to this LSN; `renewal` is for a
-        /// worker that can't go on from there.
+        /// An operator wants to skip everything from the worker's checkpoint up to this LSN; `renewal` is for a worker
+        /// that cannot continue from its checkpoint.
         case skip(to: LSN, renewal: WorkerRenewal)
     }
 
-    /// What came of it.
+    /// The result of a case.
     struct Outcome: Sendable {
-        /// nil: there was nothing to set aside.
+        /// The verdict in the log; nil if there was nothing to set aside.
         let verdict: VerdictPayload?
-        /// Up to where the worker is past.
+        /// The LSN up to which the worker's events are set aside, applied, or skipped by an earlier verdict.
         let end: LSN
-        /// What else there is to say, in words.
+        /// Further information for the operator, in words.
         var note = ""
     }
 
     let worker: WorkerName
     let ground: Ground
-    /// What holds for the log as far as it is durable.
+    /// The slot maps and verdicts of the log as far as it is durable.
     let maps: SlotMapHistory
     let verdicts: Verdicts
-    /// Called once, on some thread of the router's.
+    /// Called once, on any thread of the router.
     let answer: @Sendable (Result<Outcome, TraceError>) -> Void
 }
 
-/// How a worker that can't go on from what it has saved begins anew: without state, from where the first window
-/// begins that is not published, its events up to some position left out.
+/// How a worker that cannot continue from its saved state starts anew: without state, from the start of the first
+/// unpublished window, with its events up to some LSN skipped.
 struct WorkerRenewal: Sendable {
-    /// Where the first window begins that the aggregator has not published; the log's begin where that lies behind
-    /// it. nil: the aggregator has not said.
+    /// Start of the first window that the aggregator has not published, or the log's start if that is later; nil if the
+    /// aggregator has not reported it.
     let begin: LSN?
-    /// The log no longer holds all of that window.
+    /// Whether the log no longer contains the whole window.
     let isCutOff: Bool
-    /// Up to where the aggregator has counted the worker's events as written; nil: not known.
+    /// The LSN up to which the aggregator has counted the worker's events as written; nil if unknown.
     let counted: LSN?
 
-    /// Both positions, where the worker may begin anew with its events left out up to `end`.
-    /// - Throws: `TraceError` where something is not known, or events are counted as written beyond `end`.
+    /// Returns both LSNs if the worker may start anew with its events skipped up to `end`.
+    /// - Throws: `TraceError` if one of them is unknown, or events above `end` are counted as written.
     func positions(of worker: WorkerName, end: LSN) throws(TraceError) -> (begin: LSN, counted: LSN)
     {
         guard let begin, let counted else {

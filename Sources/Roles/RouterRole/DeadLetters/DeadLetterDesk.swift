@@ -6,18 +6,18 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// The thread that sets events aside: reads them from the log, writes the dead letter, then has the verdict
-/// logged. A crash between any two steps leaves a letter that does not count, and the case comes again.
+/// Runs the thread that sets events aside: it reads them from the log, writes the dead letter, then has the verdict
+/// logged. After a crash between two steps the letter does not count, and the case is submitted again.
 ///
 /// Guarded by `condition`: `cases`, `requests`, `settled`, `isEnded`.
 final class DeadLetterDesk: @unchecked Sendable {
-    /// An operator's `tracectl skip`, on its way to the fabric's thread.
+    /// An operator's `tracectl skip`, to be handled by the fabric's thread.
     struct Skip: Sendable {
         let worker: WorkerName
         let to: LSN
-        /// Up to where the aggregator has counted the worker's events as written; nil: not known.
+        /// The LSN up to which the aggregator has counted the worker's events as written; nil if unknown.
         let counted: LSN?
-        /// Called once, on some thread of the router's.
+        /// Called once, on any thread of the router.
         let answer: @Sendable (Result<DeadLetterCase.Outcome, TraceError>) -> Void
     }
 
@@ -34,27 +34,28 @@ final class DeadLetterDesk: @unchecked Sendable {
 
     private var index = EventIndex()
 
-    /// What to set aside, and why.
+    /// The range to set aside, and the reason.
     fileprivate struct Plan {
         let from: LSN
         let to: LSN
         let cause: VerdictPayload.Cause
         let reason: String
-        /// Where the worker begins anew, and from where on its events are not counted yet.
+        /// For a worker that starts anew: its start, and the LSN from which its events are not counted yet; otherwise
+        /// nil.
         var renewal: (begin: LSN, counted: LSN)?
         var note = ""
     }
 
-    /// A letter that is written, or why there is none. It counts once its verdict is in the log.
+    /// A letter that is written, or the reason why there is none. It counts once its verdict is in the log.
     struct Letter {
-        /// nil: there was nothing to set aside.
+        /// The verdict to log; nil if there was nothing to set aside.
         let verdict: VerdictPayload?
         fileprivate let plan: Plan
-        /// Events that do not count, as they were counted as written before.
+        /// Events that do not count as dead-lettered, because they were counted as written before.
         fileprivate var uncounted: UInt64 = 0
     }
 
-    /// `wakeup` is what the fabric's thread listens to.
+    /// `wakeup` wakes the fabric's thread.
     init(queue: IngestQueue, context: RouterContext, wakeup: Wakeup, logger: Logger) {
         self.queue = queue
         self.context = context
@@ -64,7 +65,7 @@ final class DeadLetterDesk: @unchecked Sendable {
 
     // MARK: Other threads' side
 
-    /// An operator's command; the fabric's thread makes a case of it.
+    /// Queues an operator's command, from which the fabric's thread makes a case.
     func request(_ request: Skip) {
         condition.withLock { requests.append(request) }
         wakeup.signal()
@@ -77,7 +78,8 @@ final class DeadLetterDesk: @unchecked Sendable {
         }
     }
 
-    /// The worker is not to be sent anything until `takeSettled` names it. False where there is no room.
+    /// Queues a case. The worker must not be sent anything until `takeSettled` returns it. Returns false if there is no
+    /// room.
     func submit(_ new: DeadLetterCase) -> Bool {
         condition.withLock {
             guard cases.count < Limits.deadLetterCasesMax, !isEnded else { return false }
@@ -87,7 +89,8 @@ final class DeadLetterDesk: @unchecked Sendable {
         }
     }
 
-    /// Workers whose case is closed, one way or the other. A verdict has reached the fabric's inbox before.
+    /// Returns the workers whose case has succeeded or failed. The group with a verdict is in the fabric's inbox before
+    /// that.
     func takeSettled() -> [WorkerName] {
         condition.withLock {
             defer { settled = [] }
@@ -95,7 +98,7 @@ final class DeadLetterDesk: @unchecked Sendable {
         }
     }
 
-    /// Lets `run` return; a case at hand is given up.
+    /// Lets `run` return; a case in progress is abandoned.
     func end() {
         condition.withLock {
             isEnded = true
@@ -152,7 +155,7 @@ final class DeadLetterDesk: @unchecked Sendable {
         }
         let plan = try plan(for: given)
         guard plan.from < plan.to else {
-            // Nothing came since, or it was set aside before.
+            // No record has followed since, or all were set aside before.
             guard plan.renewal != nil else { throw Self.isPast(given.worker, plan) }
             return Letter(verdict: nil, plan: plan)
         }
@@ -174,7 +177,8 @@ final class DeadLetterDesk: @unchecked Sendable {
         return Letter(verdict: verdict, plan: plan, uncounted: letter.uncounted)
     }
 
-    /// Has a letter count whose verdict is in the log, and its worker begin anew where it has to. Blocks.
+    /// Makes a letter count, whose verdict must be in the log, and restarts its worker without state if that is needed.
+    /// Blocks.
     func count(_ letter: Letter, of worker: WorkerName) throws -> DeadLetterCase.Outcome {
         let plan = letter.plan
         var outcome = DeadLetterCase.Outcome(
@@ -195,7 +199,7 @@ final class DeadLetterDesk: @unchecked Sendable {
             )
         }
         guard let renewal = plan.renewal else { return outcome }
-        // It begins without state, its events up to the end left out.
+        // The worker starts without state, and skips its events up to the end.
         try CheckpointPosition.publishBlank(of: worker, at: renewal.begin, renewed: outcome.end)
         try FileSystem.remove(ClusterPaths.lost(of: worker))
         outcome.note = plan.note
@@ -247,7 +251,8 @@ final class DeadLetterDesk: @unchecked Sendable {
         given.verdicts.firstOpen(for: given.worker, from: lsn)
     }
 
-    /// Nil where the worker can't go on from what it has saved: it has left word, or both copies are damaged.
+    /// Returns the LSN from which the worker continues; nil if its saved state is unusable: it has reported so in a
+    /// file, or both copies are damaged.
     private func usableCheckpoint(of given: DeadLetterCase) throws -> LSN? {
         guard !FileSystem.exists(ClusterPaths.lost(of: given.worker)) else { return nil }
         do {
@@ -270,7 +275,7 @@ final class DeadLetterDesk: @unchecked Sendable {
         return note
     }
 
-    /// Copies the worker's events of all records that begin in the range; returns where the last one ends.
+    /// Copies the worker's events of all records that begin in the range; returns the end of the last record.
     private func copy(
         _ given: DeadLetterCase,
         _ plan: Plan,
@@ -335,7 +340,7 @@ final class DeadLetterDesk: @unchecked Sendable {
         }
     }
 
-    /// Returns once the verdict is durable and on its way to the fabric's thread.
+    /// Logs the verdict; returns once it is durable and on its way to the fabric's thread.
     private func log(_ verdict: VerdictPayload) throws(TraceError) {
         let answer = Answer()
         queue.request(IngestQueue.VerdictRequest(verdict: verdict) { answer.give($0) })
@@ -345,7 +350,7 @@ final class DeadLetterDesk: @unchecked Sendable {
     }
 }
 
-/// One answer from another thread.
+/// An answer that another thread gives, for one thread to wait for.
 private final class Answer: @unchecked Sendable {
     private let condition = ConditionLock()
     private var value: Bool?
@@ -367,11 +372,11 @@ private final class Answer: @unchecked Sendable {
     }
 }
 
-/// A worker's process as the operating system knows it: by the lock it holds in the data directory.
+/// Controls a worker's process, identified by its lock in the data directory.
 private enum WorkerProcess {
-    /// Kills the worker's process, also a stopped one, and returns when it is gone: what it has not in its
-    /// checkpoint by then, it will never have. Who restarts it is none of this function's business.
-    /// - Throws: `TraceError(.unreachable)` where it stays, `SystemError` where the lock cannot be read.
+    /// Kills the worker's process, even if it is stopped, and returns when it has ended: its checkpoint does not change
+    /// after that. Restarting it is left to the supervisor.
+    /// - Throws: `TraceError(.unreachable)` if it does not end, `SystemError` if the lock cannot be read.
     static func end(_ worker: WorkerName) throws {
         let path = ClusterPaths.lock(of: worker)
         guard FileSystem.exists(path), try isRunning(path),
@@ -392,7 +397,7 @@ private enum WorkerProcess {
         }
     }
 
-    /// Whether a process holds the lock.
+    /// Returns whether a process holds the lock.
     private static func isRunning(_ path: String) throws(SystemError) -> Bool {
         let lock = try File(path, .readWrite)
         return try !lock.lock()

@@ -3,10 +3,11 @@ import Logging
 import SystemIO
 import TraceModel
 
-/// Brings `deadletters/` in line with the log when the router starts: a letter counts where its verdict is
-/// in the log, and was never written where it is not.
+/// Makes `deadletters/` consistent with the log when the router starts: a letter counts if its verdict is in the log,
+/// and is removed otherwise.
 enum DeadLetterRecovery {
-    /// Blocks. `logBegin`: verdicts on what lies below may be gone from the log.
+    /// Runs the recovery. Blocks. Verdicts on ranges below `logBegin` may not be in the log any more, so letters
+    /// without one are kept there.
     static func run(_ verdicts: Verdicts, logBegin: LSN, logger: Logger) throws(SystemError) {
         let files = Set(try FileSystem.list(ClusterPaths.deadLetters))
         for file in files.sorted() {

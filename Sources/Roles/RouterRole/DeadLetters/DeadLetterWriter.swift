@@ -2,8 +2,8 @@ import IngestLog
 import SystemIO
 import TraceModel
 
-/// Writes one dead letter: gathers events into batches by host, and describes them in the end. Holds one
-/// batch in memory. Blocks on the disk.
+/// Writes one dead letter: collects events into batches by host, and adds a description at the end. Keeps one batch in
+/// memory. Blocks on the disk.
 struct DeadLetterWriter: ~Copyable {
     private let name: DeadLetterName
     private let file: File
@@ -14,20 +14,20 @@ struct DeadLetterWriter: ~Copyable {
     private var semantics = Semantics.cumulative
 
     private(set) var events: UInt64 = 0
-    /// Of `events`: counted as written already.
+    /// Those of `events` that are already counted as written.
     private(set) var uncounted: UInt64 = 0
     private var batches = 0
     private var hosts: [String] = []
     private var arrivals: ClosedRange<EpochNanoseconds>?
 
-    /// A file that an earlier try has left is written anew.
+    /// Creates the letter's file, replacing one of an earlier attempt.
     init(_ name: DeadLetterName) throws(SystemError) {
         self.name = name
         try FileSystem.createDirectory(ClusterPaths.deadLetters)
         file = try File(name.batches, .replace)
     }
 
-    /// A record follows whose events come from `host`, with fields that mean what `semantics` says.
+    /// Begins a record whose events come from `host`; `semantics` is the meaning of their fields.
     mutating func begin(
         host next: UnsafeRawBufferPointer,
         semantics nextSemantics: Semantics,
@@ -41,12 +41,12 @@ struct DeadLetterWriter: ~Copyable {
         let first = arrivals?.lowerBound ?? arrival
         arrivals = min(first, arrival)...max(arrivals?.upperBound ?? arrival, arrival)
         let text = String(decoding: next, as: UTF8.self)
-        // By their bytes: as text, names that are written differently can be equal.
+        // Compared as bytes, because different names can be equal as text.
         let isNamed = hosts.contains { $0.utf8.elementsEqual(text.utf8) }
         if hosts.count < Limits.letterHostsMax, !isNamed { hosts.append(text) }
     }
 
-    /// Adds an event: tag, length and payload, as they came. `counts`: as dead-lettered.
+    /// Adds an event: tag, length and payload as received. `counts` tells whether it counts as dead-lettered.
     mutating func add(_ event: UnsafeRawBufferPointer, counts: Bool) throws(SystemError) {
         if batch.count + event.count > Limits.letterBatchBytesMax { try flush() }
         batch.append(event)
@@ -54,7 +54,7 @@ struct DeadLetterWriter: ~Copyable {
         if !counts { uncounted += 1 }
     }
 
-    /// Adds a name that stood beside the events; it is not counted.
+    /// Adds a name received with the events; it is not counted.
     mutating func add(name: UnsafeRawBufferPointer) throws(SystemError) {
         if batch.count + name.count > Limits.letterBatchBytesMax { try flush() }
         batch.append(name)
@@ -62,11 +62,11 @@ struct DeadLetterWriter: ~Copyable {
 
     private mutating func flush() throws(SystemError) {
         guard batch.count > 0 else { return }
-        // The field `host` of TraceBatch, length-delimited.
+        // The field `host` of `TraceBatch`, length-delimited.
         batch.append(varint: 103 << 3 | 2)
         batch.append(varint: UInt64(host.count))
         host.withUnsafeBytes { batch.append($0) }
-        // The field `semantics`.
+        // The field `semantics` of `TraceBatch`.
         batch.append(varint: 104 << 3)
         batch.append(varint: UInt64(semantics.rawValue))
         var prefix = RawBuffer(capacity: 16)
@@ -83,7 +83,7 @@ struct DeadLetterWriter: ~Copyable {
         checksum = Checksum.crc32c(bytes, after: checksum)
     }
 
-    /// Makes the letter durable, with a sidecar that says it does not count yet.
+    /// Makes the letter durable, with a sidecar whose name says that the letter does not count yet.
     mutating func finish(as verdict: VerdictPayload) throws(SystemError) {
         try flush()
         try file.syncData()
@@ -120,7 +120,7 @@ struct DeadLetterWriter: ~Copyable {
             """
     }
 
-    /// A JSON string.
+    /// Returns the text as a JSON string.
     private static func quoted(_ text: String) -> String {
         var quoted = "\""
         for scalar in text.unicodeScalars {

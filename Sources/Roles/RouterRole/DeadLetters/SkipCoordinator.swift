@@ -1,32 +1,32 @@
 import ClusterMessages
 import TraceModel
 
-/// Decides whose events are set aside, and holds these workers meanwhile: they are sent nothing before their case is closed. A pure
-/// state machine; `DeadLetterDesk` closes cases.
+/// Decides which workers' events are set aside, and holds these workers: they are sent nothing until their case is
+/// closed. A pure state machine; `DeadLetterDesk` processes the cases.
 struct SkipCoordinator {
-    /// Hands a case to be closed; false where there is no room for another one.
+    /// Submits a case; returns false if there is no room for it.
     typealias Submit = (DeadLetterCase) -> Bool
 
     private var held: Set<WorkerName> = []
-    /// The incarnation whose claim has been looked into.
+    /// The last incarnation of each worker whose claim was handled.
     private var heard: [WorkerName: UInt64] = [:]
-    /// The last window that the aggregator has published, by resource; nil before it has been heard.
+    /// The last window that the aggregator has published, by resource; nil until the aggregator has connected.
     private var published: [Resource: UInt64]?
 
-    /// What holds for the log.
+    /// The state of the log, as input.
     struct Place {
         let maps: SlotMapHistory
         let verdicts: Verdicts
-        /// What can be read.
+        /// The readable range.
         let log: Range<LSN>
-        /// Behind it the owners of slots are not known yet.
+        /// The LSN up to which the owners of slots are known.
         let routedLSN: LSN
     }
 
     func holds(_ worker: WorkerName) -> Bool { held.contains(worker) }
 
-    /// Takes up what a worker says that it dies of. Each incarnation is heard once: where its claim does not hold, it goes on as
-    /// it can.
+    /// Handles a worker's claim that a record keeps ending it. Only one claim of each incarnation is accepted; if it is
+    /// not valid, the worker continues as it is.
     mutating func claimed(_ hello: WorkerHello, at place: Place, _ submit: Submit) {
         let worker = hello.worker
         guard !held.contains(worker), let claim = hello.claim, heard[worker] != hello.incarnation,
@@ -38,8 +38,8 @@ struct SkipCoordinator {
         hold(worker, .crash(claim.lsn, reason: claim.reason), place, submit) { _ in }
     }
 
-    /// Takes up what an operator asks for, or answers that it can't be done. `hasCheckpoint`: the worker has saved something; one
-    /// that owns nothing any more may come back to that.
+    /// Handles an operator's request, or answers that it is not possible. `hasCheckpoint` means that the worker has a
+    /// checkpoint: one that owns no slot any more may still continue from that.
     mutating func asked(
         _ request: DeadLetterDesk.Skip,
         hasCheckpoint: Bool,
@@ -87,13 +87,13 @@ struct SkipCoordinator {
         return isTaken
     }
 
-    /// The cases of these workers are closed; a verdict has been routed before.
+    /// Releases workers whose cases are closed; a verdict has been routed before.
     mutating func closed(_ workers: [WorkerName]) { held.subtract(workers) }
 
-    /// The aggregator says hello first, and then what is published.
+    /// Notes that the aggregator has connected; it reports the published windows after that.
     mutating func aggregatorHeard() { if published == nil { published = [:] } }
 
-    /// The aggregator has published a window.
+    /// Notes that the aggregator has published a window.
     mutating func published(_ window: UInt64, of resource: Resource) {
         aggregatorHeard()
         let known = published?[resource] ?? 0
@@ -106,7 +106,7 @@ struct SkipCoordinator {
             return WorkerRenewal(begin: nil, isCutOff: false, counted: counted)
         }
         let next = published[worker.resource].map { $0 + 1 } ?? 0
-        // What lies before the history has been trimmed with the log.
+        // If the window's start is unknown, it is before the history, and was trimmed with the log.
         let open = place.maps.begin(of: next)
         return WorkerRenewal(
             begin: max(open ?? begin, begin, place.maps.firstOwned(by: worker) ?? 0),
