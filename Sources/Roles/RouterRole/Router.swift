@@ -9,19 +9,20 @@ import TraceMetrics
 package import TraceModel
 import TraceTime
 
-/// The router: recovers the log, serves gRPC, and ends in order. One a data directory.
+/// The router process: recovers the log, serves gRPC, and shuts down in order. One for each data directory.
 package final class Router {
+    /// Settings of the router.
     package struct Configuration: Sendable {
-        /// Where agents connect: `127.0.0.1:50051`.
+        /// Address for agents, such as `127.0.0.1:50051`.
         package var address: String
-        /// Workers a resource, for a data directory used for the first time.
+        /// Number of workers of each resource, for a new data directory.
         package var workers: [Resource: Int]
-        /// Ends the cluster after this long without batches; nil: never.
+        /// Seconds without batches after which the cluster ends; nil: never.
         package var inactivitySeconds: Int?
         package var timeZone: String?
-        /// Bytes of ingest log to keep at most; nil: half of the disk.
+        /// Maximum size of the ingest log in bytes; nil: half of the disk.
         package var logBudgetBytes: Int?
-        /// What the fields of batches mean that do not say so themselves.
+        /// Meaning of the fields of batches that do not declare it.
         package var defaultSemantics: Semantics
 
         package init(
@@ -41,10 +42,10 @@ package final class Router {
         }
     }
 
-    /// Why it ended.
+    /// The reason why the router ended.
     package enum Ending: Sendable {
         case signal
-        /// No batch came for as long as configured: all is finalized, and the cluster has to end.
+        /// No batch was received for the configured time: everything is finalized, and the cluster has to end.
         case inactivity
     }
 
@@ -56,9 +57,9 @@ package final class Router {
         self.logger = logger
     }
 
-    /// Runs in the data directory until SIGTERM or SIGINT, on the calling thread, in which all signals
-    /// have to be blocked. Returns once everything taken is durable.
-    /// - Throws: whatever keeps it from starting, in words for the operator.
+    /// Runs in the data directory until SIGTERM or SIGINT. Returns once everything taken is durable. Runs on the
+    /// calling thread, which must have all signals blocked.
+    /// - Throws: any error that prevents it from starting, in words for the operator.
     package func run() throws -> Ending {
         Limits.assertRelations()
         let zone = try TimeZoneRules.configure(configuration.timeZone)
@@ -70,7 +71,7 @@ package final class Router {
             )
         }
         let lock = try File(ClusterPaths.lock, .readWrite)
-        // Of the directory too: no file whose removal would let a second router in.
+        // The lock is on the directory itself: a lock file could be removed, which would let a second router in.
         let directory = try File(".", .read)
         guard try lock.lock(), try directory.lock() else {
             let holder = LockHolder.find(of: directory) ?? LockHolder.find(of: lock)
@@ -173,7 +174,7 @@ package final class Router {
             desk: desk,
             machine: data.machine
         )
-        // Before the committer, whose answer it may be waiting for.
+        // Ended before the committer, because it may be waiting for the committer's answer.
         desk.end()
         deskThread.join()
         large.end()
@@ -188,8 +189,8 @@ package final class Router {
         return ending
     }
 
-    /// Replays the log, and goes on behind a loss that an operator has accepted.
-    /// - Throws: `RouterLost` where the log has lost its begin or end, and that is not accepted.
+    /// Replays the log, and continues after a loss that an operator has accepted.
+    /// - Throws: `RouterLost` if the log has lost its start or end, and that is not accepted.
     private func recover(_ data: DataDirectory) throws -> RouterRecovery {
         var recovered = try RouterRecovery.run(
             salt: data.salt,
@@ -239,7 +240,7 @@ package final class Router {
                 )
             }
         }
-        // One that had no checkpoint yet would wait for others to hand its slots over.
+        // Without a checkpoint such a worker would wait for hand-over files that nobody writes.
         let first = recovered.log.begin
         for worker in recovered.state.slotMap.allWorkers
         where losses.contains(where: { $0.range.upperBound == first }) && checkpoints[worker] == nil
@@ -248,7 +249,7 @@ package final class Router {
         return recovered
     }
 
-    /// Nil where it can't be written: a loss of the log's end is then not seen in all cases.
+    /// Returns nil if the file cannot be written: a loss of the log's end is then not detected in all cases.
     private func openEndFile(_ data: DataDirectory) -> LogEndFile? {
         do { return try LogEndFile(salt: data.salt) } catch {
             logger.warning(
@@ -259,7 +260,7 @@ package final class Router {
         }
     }
 
-    /// Logs what recovery found damaged: its events count as dead-lettered from then on.
+    /// Logs the damage that recovery found: the events in it count as dead-lettered from then on.
     private func report(
         _ recovered: inout RouterRecovery,
         in writer: inout LogWriter
@@ -285,7 +286,7 @@ package final class Router {
 
     // MARK: Serve
 
-    /// Takes calls until a signal comes or nothing does, then answers what is in flight.
+    /// Serves calls until a signal, inactivity or an error ends that, then answers the calls in progress.
     private func serve(
         queue: IngestQueue,
         large: LargeBatches,
@@ -366,15 +367,15 @@ package final class Router {
             }
         logger.info("Ending", metadata: ["reason": "\(reason)"])
         health.stop()
-        // Calls that came after a drain are held, and none of them is going to be answered. Who can't be reached should
-        // take no more.
+        // Calls that arrived after a drain are held and never answered, so there is little to wait for. A router that
+        // clients cannot reach has to end soon.
         let isShort = context.isDraining || (try? ending.get()) == nil
         server.shutdown(deadlineSeconds: isShort ? 1 : Double(Limits.routerEndSeconds))
         return try ending.get()
     }
 
-    /// Listens on what a supervisor holds open, and goes on holding where the router is started anew;
-    /// else on the configured address.
+    /// Listens on the sockets of a supervisor, which keeps them open while the router restarts; without them on the
+    /// configured address.
     private func listen(_ server: GRPCServer) throws -> [ListeningSocket] {
         let inherited = try ListeningSocket.inherited()
         guard inherited.isEmpty else {

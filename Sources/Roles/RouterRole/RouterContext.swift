@@ -3,12 +3,12 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// What the router's threads share beside the queues between them.
+/// State that the router's threads share, besides the queues between them.
 final class RouterContext: Sendable {
-    /// Grows with each start: no two processes of this directory have the same.
+    /// The number of this start; unique among the processes of this data directory.
     let incarnation: UInt64
     let logSalt: UInt32
-    /// What recovery found damaged, to be passed over by readers.
+    /// Damaged ranges that recovery found; readers skip them.
     let damaged: [Range<LSN>]
     let waiters = WindowWaiters()
     let refusals = ReasonCounts(.batchesRefusedTotal)
@@ -18,7 +18,7 @@ final class RouterContext: Sendable {
     let ackLatency = LatencyHistogram(.routerAckSeconds)
     let slotMoves = LatencyHistogram(.routerSlotMoveSeconds)
 
-    /// Bytes of log at which no batch is taken any more.
+    /// Size of the log in bytes at which no batch is taken any more.
     let logBudgetBytes: Int
 
     private let holdings = Mutex<[SlotHolding]>([])
@@ -29,6 +29,7 @@ final class RouterContext: Sendable {
     private let begin = Atomic<UInt64>(0)
     private let admission = Mutex(Admission())
 
+    /// What metrics and status show of admission; protected by a mutex.
     private struct Admission {
         var obstacle: AdmissionGate.Obstacle?
         var slowest: (worker: WorkerName, lsn: LSN)?
@@ -54,43 +55,43 @@ final class RouterContext: Sendable {
         self.accepted = Atomic(accepted)
     }
 
-    /// Who holds which slots, as far as the fabric has come.
+    /// The current owners of slots, as of the last barrier that the fabric has processed.
     var slotHoldings: [SlotHolding] {
         get { holdings.withLock { $0 } }
         set { holdings.withLock { $0 = newValue } }
     }
 
-    /// Ends the fabric's loop.
+    /// Whether the fabric's loop has to end.
     var isStopping: Bool {
         get { stopping.load(ordering: .relaxed) }
         set { stopping.store(newValue, ordering: .relaxed) }
     }
 
-    /// No batch is taken any more; calls are held.
+    /// Whether no batch is taken any more; calls are held.
     var isDraining: Bool {
         get { draining.load(ordering: .relaxed) }
         set { draining.store(newValue, ordering: .relaxed) }
     }
 
-    /// Events in the log so far, over the life of the data directory.
+    /// Events in the log, over the life of the data directory.
     var acceptedEvents: UInt64 {
         get { accepted.load(ordering: .relaxed) }
         set { accepted.store(newValue, ordering: .relaxed) }
     }
 
-    /// Events of damaged ranges, of which some may have been applied before.
+    /// Events of damaged ranges, some of which may have been applied before.
     var uncertainEvents: UInt64 {
         get { uncertain.load(ordering: .relaxed) }
         set { uncertain.store(newValue, ordering: .relaxed) }
     }
 
-    /// So many of the uncertain events have not been applied, as the aggregator says.
+    /// Sets the number of uncertain events that were not applied, as reported by the aggregator.
     func settle(_ events: UInt64) {
         guard uncertainEvents > 0 else { return }
         settlement.withLock { $0 = events }
     }
 
-    /// What `settle` was last told.
+    /// Takes the number that `settle` has set last; nil if there is none.
     func takeSettlement() -> UInt64? {
         settlement.withLock { events in
             defer { events = nil }
@@ -98,52 +99,52 @@ final class RouterContext: Sendable {
         }
     }
 
-    /// The oldest LSN that can still be read.
+    /// The oldest readable LSN.
     var logBegin: LSN {
         get { begin.load(ordering: .relaxed) }
         set { begin.store(newValue, ordering: .relaxed) }
     }
 
-    /// Bytes of the last head that a log file got.
+    /// Size of the latest log file's head in bytes.
     var logHeadBytes: Int {
         get { headBytes.load(ordering: .relaxed) }
         set { headBytes.store(newValue, ordering: .relaxed) }
     }
 
-    /// Free bytes of the disk without which no batch was taken last; nothing is known at first.
+    /// Free bytes that the disk needed for the last group to be taken; `Int.max` before the first one.
     var freeBytesMin: Int {
         get { freeMin.load(ordering: .relaxed) }
         set { freeMin.store(newValue, ordering: .relaxed) }
     }
 
-    /// Bytes of messages that are taken and not yet answered change by so much.
+    /// Adds to the bytes of messages that are taken but not answered yet.
     func waitingChanged(by bytes: Int) { waiting.wrappingAdd(bytes, ordering: .relaxed) }
 
-    /// Why no batch is taken, for as long as that is so.
+    /// The reason why no batch is taken; nil if batches are taken.
     var obstacle: AdmissionGate.Obstacle? {
         get { admission.withLock { $0.obstacle } }
         set { admission.withLock { $0.obstacle = newValue } }
     }
 
-    /// The worker whose checkpoint keeps the log from being trimmed, and where that stands.
+    /// The worker whose checkpoint keeps the log from being trimmed, and its LSN.
     var slowest: (worker: WorkerName, lsn: LSN)? {
         get { admission.withLock { $0.slowest } }
         set { admission.withLock { $0.slowest = newValue } }
     }
 
-    /// What the workers say of their outputs.
+    /// The workers' latest reports of their output.
     var outputs: OutputReports {
         get { reports.withLock { $0 } }
         set { reports.withLock { $0 = newValue } }
     }
 
-    /// A batch has come, at this time (ns since the epoch).
+    /// Notes that a batch was received at this time (nanoseconds since the epoch).
     func active(at time: EpochNanoseconds) { activity.store(time, ordering: .relaxed) }
 
-    /// When the last batch came; 0: none yet.
+    /// Time of the last batch; 0 if there was none yet.
     var lastActivity: EpochNanoseconds { activity.load(ordering: .relaxed) }
 
-    /// What the router has to show that does not follow from the log alone, which ends at `head`.
+    /// Returns the router's own metrics, which do not follow from the log alone; the log ends at `head`.
     func ownSamples(head: LSN) -> [MetricSample] {
         var gauges: [(MetricFamily, Double)] = [
             (.activeClients, Double(clients.count(now: WallClock.monotonic()))),
@@ -162,19 +163,19 @@ final class RouterContext: Sendable {
     }
 }
 
-/// Who has sent batches in the last minute, by the address of its connection; for `trace_active_clients`.
+/// Tracks which peers have sent batches in the last minute, by address of their connection; for `trace_active_clients`.
 final class ActiveClients: Sendable {
     private static let nanoseconds: Int64 = 60_000_000_000
     private let lastSeen = Mutex<[String: Int64]>([:])
 
-    /// A batch came from this peer.
+    /// Notes a batch of this peer.
     func note(_ peer: String, now: Int64) {
         lastSeen.withLock { seen in
             if seen.count < Limits.activeClientsMax || seen[peer] != nil { seen[peer] = now }
         }
     }
 
-    /// How many there are now; forgets the others.
+    /// Returns the number of active peers, and removes the others.
     func count(now: Int64) -> Int {
         lastSeen.withLock { seen in
             seen = seen.filter { now - $0.value <= Self.nanoseconds }
@@ -183,7 +184,7 @@ final class ActiveClients: Sendable {
     }
 }
 
-/// Counts of a metric whose label is a reason. Any thread.
+/// Counts events by reason, as a metric whose label is the reason. Thread-safe.
 final class ReasonCounts: Sendable {
     private let family: MetricFamily
     private let counts = Mutex<[String: UInt64]>([:])
@@ -201,8 +202,9 @@ final class ReasonCounts: Sendable {
     }
 }
 
-/// How long something takes, as a histogram that one thread writes and another reads.
+/// A histogram of durations, written by one thread and read by another.
 final class LatencyHistogram: Sendable {
+    /// The counts; protected by a mutex.
     private struct State {
         var buckets: [UInt64]
         var sum = 0.0

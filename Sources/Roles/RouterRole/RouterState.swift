@@ -2,59 +2,60 @@ import IngestLog
 import SystemIO
 import TraceModel
 
-/// What the router knows from the log alone: rebuilt by replaying it, carried on in the head of each log
+/// The router's state that follows from the log alone. It is rebuilt by a replay, and stored in the head of each log
 /// file so that trimming loses nothing.
 struct RouterState {
     /// The open window, counted from 0.
     private(set) var window: UInt64 = 0
-    /// Where the open window begins: behind the last barrier.
+    /// Start of the open window: the end of the last barrier.
     private(set) var windowBegin: LSN = 0
     private(set) var slotMap: SlotMap
-    /// Batches that are durable; those on their way are known to the ingest queue alone.
+    /// Durable batches; the ingest queue also knows those that are not durable yet.
     var dedup = DedupWindow()
-    /// On batches that the log still holds.
+    /// Verdicts on batches that are still in the log.
     var verdicts = Verdicts()
-    /// Events in damaged ranges of which it is not known whether they were applied before.
+    /// Events in damaged ranges that may or may not have been applied before.
     private(set) var uncertainEvents: UInt64 = 0
     private var lastSecond = ""
     private var lastOrdinal = 0
 
-    /// For a new data directory: the slot map of the workers it begins with.
+    /// Creates the state of a new data directory, with the slot map of its first workers.
     init(slotMap: SlotMap) { self.slotMap = slotMap }
 
-    /// The history of windows and maps from here on.
+    /// The history of windows and maps, starting with the current ones.
     var history: SlotMapHistory {
         SlotMapHistory(slotMap, window: window, windowBegin: windowBegin)
     }
 
-    /// The name that a barrier at this second (`YYYYmmdd_HHMMSS`) gives its files: unique in the log. Names
-    /// never go back, as a clock that does would make files that replace older ones.
+    /// Returns the name that a barrier at this second (`YYYYmmdd_HHMMSS`) gives to its files: unique in the log. Names
+    /// never go back, even if the clock does, because files could then replace older ones.
     func stem(second: String) -> String {
         second > lastSecond ? second : "\(lastSecond)_\(lastOrdinal + 1)"
     }
 
-    /// A barrier went into the log, or was read from it.
+    /// Notes a barrier that was logged, or read from the log.
     mutating func passed(_ barrier: BarrierPayload, end: LSN) {
         window = barrier.window + 1
         windowBegin = end
         slotMap = barrier.slotMap
         let parts = barrier.stem.split(separator: "_")
         let second = parts.prefix(2).joined(separator: "_")
-        // A stem without ordinal is the second's first.
+        // A stem without an ordinal is the first of its second.
         lastOrdinal = parts.count > 2 ? Int(parts[2]) ?? 1 : 1
         lastSecond = second
     }
 
-    /// The barriers of all windows before this one were lost, and what was noted of them too: their numbers are given.
+    /// Skips window numbers that were assigned by barriers which are lost, along with the state noted of them.
     mutating func crossBarriers(to window: UInt64) { self.window = max(self.window, window) }
 
-    /// A damage record went into the log, or was read from it.
+    /// Notes a damage record that was logged, or read from the log.
     mutating func note(_ damage: DamagePayload) {
         uncertainEvents = damage.settles ? 0 : uncertainEvents + damage.uncertain
     }
 
-    /// The body of a log file's head: the windows (`encodeEnd`), then the de-duplication window, then the verdicts, then where
-    /// the ranges of the de-duplication window begin, then the uncertain events u64. Routers of before any of them stop before it.
+    /// Encodes the body of a log file's head: the windows (`encodeEnd`), the de-duplication window, the verdicts, the
+    /// starts of the ranges of the de-duplication window, the uncertain events u64. Heads of earlier versions end
+    /// before one of these.
     func encodeHead(into buffer: inout RawBuffer) {
         encodeEnd(into: &buffer)
         dedup.encode(into: &buffer)
@@ -63,8 +64,8 @@ struct RouterState {
         buffer.append(integer: uncertainEvents)
     }
 
-    /// What of it is kept beside the log too (`LogEnd`): whether a window was closed u8, a barrier's layout for window, stem and
-    /// slot map (of the last one closed) as counted bytes, where the window begins u64.
+    /// Encodes the part that is also noted beside the log (`LogEnd`): whether a window was closed u8, the last barrier
+    /// (window, stem and slot map, in the layout of a barrier) as counted bytes, the start of the open window u64.
     func encodeEnd(into buffer: inout RawBuffer) {
         buffer.append(byte: window > 0 ? 1 : 0)
         var barrier = RawBuffer()
@@ -79,7 +80,8 @@ struct RouterState {
         buffer.append(integer: windowBegin)
     }
 
-    /// - Throws: `TraceError(.corrupt)` where the head is out of shape.
+    /// Reads the body of a log file's head.
+    /// - Throws: `TraceError(.corrupt)` if the head is malformed.
     mutating func restoreHead(_ body: UnsafeRawBufferPointer) throws(TraceError) {
         var reader = StateReader(body)
         let last = try Self.lastWindow(from: &reader)
@@ -89,17 +91,17 @@ struct RouterState {
             slotMap = last.slotMap
         }
         try dedup.restore(from: &reader)
-        // Logs of before there were verdicts end here.
+        // Heads of versions without verdicts end here.
         if !reader.isAtEnd { try verdicts.restore(from: &reader) }
-        // Logs of before there were ranges end here.
+        // Heads of versions without ranges end here.
         if !reader.isAtEnd { try dedup.restoreBegins(from: &reader) }
-        // Logs of before what is uncertain was counted end here.
+        // Heads of versions that did not count uncertain events end here.
         if !reader.isAtEnd { uncertainEvents = try reader.integer(UInt64.self) }
     }
 
-    /// Reads what `encodeEnd` wrote: the last barrier, nil where no window was closed yet, and where the window begins
-    /// that is open since.
-    /// - Throws: `TraceError(.corrupt)` where it is out of shape.
+    /// Reads what `encodeEnd` wrote: the last barrier (nil if no window was closed yet), the slot map, and the start of
+    /// the open window.
+    /// - Throws: `TraceError(.corrupt)` if it is malformed.
     static func lastWindow(
         from reader: inout StateReader
     ) throws(TraceError) -> (closed: BarrierPayload?, slotMap: SlotMap, begin: LSN) {
