@@ -7,14 +7,14 @@ import TraceMetrics
 import TraceModel
 import ZeroMQ
 
-/// The router's connection with the aggregator: reports the router's status and metrics, and notices where the aggregator falls
-/// silent. Belongs to the fabric's thread.
+/// Connects the router to the aggregator: reports the router's status and metrics, and notices if the aggregator falls
+/// silent. Used by the fabric's thread.
 final class AggregatorLink {
     private let context: RouterContext
     private let socket: ZMQSocket
     private var watch: AggregatorWatch
     private var reported: RouterStatus?
-    /// Monotonic ns.
+    /// Time of the last report; monotonic nanoseconds.
     private var lastReport: Int64 = 0
 
     private static let second: Int64 = 1_000_000_000
@@ -31,7 +31,7 @@ final class AggregatorLink {
 
     func add(to poller: ZMQPoller) -> ZMQPoller.Source { poller.add(socket) }
 
-    /// The next message, nil where none waits; one that says nothing is passed over.
+    /// Returns the next message; nil if there is none. Messages that cannot be decoded are skipped.
     func receive() -> ClusterMessage? {
         while let message = socket.receive() {
             watch.heard(now: WallClock.monotonic())
@@ -45,7 +45,7 @@ final class AggregatorLink {
         return nil
     }
 
-    /// Reports once a second, and up to five times where the status has changed.
+    /// Reports once a second, and up to five times a second if the status has changed.
     func report(_ state: borrowing RoutingState, now: Int64) {
         watch.tick(now: now)
         guard now - lastReport >= Self.second / 5 else { return }
@@ -73,15 +73,15 @@ final class AggregatorLink {
     }
 }
 
-/// Tells in the log when the aggregator falls silent and when it is heard again: that process, which watches all
-/// others, is watched by nobody else. Times are monotonic nanoseconds.
+/// Logs when the aggregator falls silent and when it is heard again: it watches all other processes, and only the
+/// router watches it. Times are monotonic nanoseconds.
 private struct AggregatorWatch {
     private var monitor = ActivityMonitor(now: 0, inactivitySeconds: nil)
     private let logger: Logger
 
     init(logger: Logger) { self.logger = logger }
 
-    /// Any message is a sign of life; it is watched from the first one on.
+    /// Notes a message of the aggregator, which counts as a heartbeat. Watching starts with the first one.
     mutating func heard(now: Int64) {
         monitor.expect(.aggregator, now: now)
         monitor.heard(from: .aggregator, now: now)

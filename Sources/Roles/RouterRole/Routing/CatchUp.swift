@@ -3,22 +3,23 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// Reads the log for workers that are behind: what `RoutingState.readings` asks for, a reader for each worker. Blocks.
+/// Reads the log for workers that are behind, as `RoutingState.readings` requests, with one reader for each worker.
+/// Blocks.
 struct CatchUp {
     private var readers: [WorkerName: CatchUpReader] = [:]
     private let salt: UInt32
     private let damaged: [Range<LSN>]
     private let pool: SharePool
 
-    /// `damaged`: what recovery found, to be passed over.
+    /// `damaged` contains the ranges that recovery found, which are skipped.
     init(salt: UInt32, damaged: [Range<LSN>], pool: SharePool) {
         self.salt = salt
         self.damaged = damaged
         self.pool = pool
     }
 
-    /// The share of the next records.
-    /// - Throws: `TraceError` where the log is damaged or unreadable.
+    /// Returns the share of the next records.
+    /// - Throws: `TraceError` if the log is damaged or unreadable.
     mutating func step(
         _ reading: RoutingState.Reading,
         maps: SlotMapHistory,
@@ -32,8 +33,8 @@ struct CatchUp {
         )
     }
 
-    /// The worker's reader where that stands where the worker does. It may not: shares of an earlier
-    /// session that were still on their way move a worker on past what this one has read for it.
+    /// Returns the worker's reader if it is at the worker's position, otherwise a new one. The positions can differ:
+    /// shares of an earlier session that were still in transit move a worker past what its reader has read.
     private mutating func reader(for reading: RoutingState.Reading) -> CatchUpReader {
         if let known = readers[reading.worker], known.position == reading.from { return known }
         let fresh = CatchUpReader(
@@ -54,14 +55,15 @@ struct CatchUp {
     }
 }
 
-/// Reads the log for one worker that is behind, a chunk at a time, and narrows it to the worker's share.
+/// Reads the log for one worker that is behind, a chunk at a time, and reduces it to the worker's share.
 final class CatchUpReader {
-    /// About how much of the log one step reads.
+    /// Approximate size of the log that one step reads, in bytes.
     static let chunkBytes = 1 << 20
 
+    /// The result of one step.
     struct Step {
         let payload: SharePayload
-        /// Everything below is in the payload, or concerned others.
+        /// The LSN up to which the payload contains the worker's part of the log.
         let end: LSN
     }
 
@@ -69,8 +71,8 @@ final class CatchUpReader {
     private let pool: SharePool
     private var reader: LogReader
     private var owned: OwnedEvents
-    /// What the last share took and a quarter more: the next one's room. Of a chunk it may be a small part, and shares on
-    /// their way are bounded by what they hold, not by their room.
+    /// Capacity for the next share: the size of the last one and a quarter more. A share may be a small part of its
+    /// chunk, and shares in transit are bounded by their size, not by their capacity.
     private var shareBytes = 0
 
     init(worker: WorkerName, salt: UInt32, from lsn: LSN, damaged: [Range<LSN>], pool: SharePool) {
@@ -85,11 +87,12 @@ final class CatchUpReader {
         )
     }
 
-    /// Where the next step begins.
+    /// The start of the next step.
     var position: LSN { reader.position }
 
-    /// The share of the next records below `limit`, without what `verdicts` leave out. `from` is where the last step's end was accepted.
-    /// - Throws: `TraceError` where the log is damaged or unreadable.
+    /// Returns the share of the next records below `limit`, without those that `verdicts` cover. `from` is the end of
+    /// the last accepted step.
+    /// - Throws: `TraceError` if the log is damaged or unreadable.
     func step(
         from: LSN,
         limit: LSN,
@@ -119,7 +122,7 @@ final class CatchUpReader {
         let payload = builder.finish().first?.payload ?? SharePayload(capacity: 0, from: pool)
         shareBytes = min(payload.buffer.count / 4 * 5, 2 * Self.chunkBytes)
         if bytes.count > 2 * Self.chunkBytes {
-            // Each worker behind has a reader, and all meet the same large record.
+            // Every worker that is behind has a reader, and all of them read the same large record.
             reader.releaseMemory()
             owned = OwnedEvents(of: worker)
         }
@@ -127,19 +130,21 @@ final class CatchUpReader {
     }
 }
 
-/// Finds again what of a batch in the log may be one worker's. No more than that: the scanner has accepted all of it, so
-/// other resources' events are passed over, and processes are looked for only where the worker does not own all of them.
+/// Finds the events of a logged batch that may belong to one worker. The scanner has validated the batch, so events of
+/// other resources are skipped, and process ids are read only if the worker does not own all slots of its resource.
 struct OwnedEvents: ~Copyable {
     private let worker: WorkerName
     private var map: SlotMap?
     private var isSoleOwner = false
-    /// Of the last batch looked into: an entry an event, or, of a sole owner, one for all that lie side by side.
+    /// The events of the last batch: an entry for each event, or for a sole owner one for each contiguous range of
+    /// events.
     private(set) var events = RoutedEvents()
 
     init(of worker: WorkerName) { self.worker = worker }
 
-    /// Looks into another batch. `map`: what is in force there.
-    /// - Throws: `TraceError(.corrupt)` where the batch is none that the scanner accepted: its events must not be passed over.
+    /// Finds the events of another batch. `map` is the slot map in force at it.
+    /// - Throws: `TraceError(.corrupt)` if the scanner would not have accepted the batch: its events must not be
+    ///   dropped silently.
     mutating func find(in record: LogRecord, _ map: SlotMap) throws(TraceError) {
         if map != self.map {
             self.map = map

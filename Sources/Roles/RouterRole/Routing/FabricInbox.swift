@@ -2,14 +2,16 @@ import Synchronization
 import SystemIO
 import TraceModel
 
-/// How durable groups reach the fabric's thread, and what that thread lets the committer know. Bounded:
-/// where the fabric lags behind, groups are dropped here and it reads the log instead.
+/// Passes durable groups to the fabric's thread, and that thread's results back to the committer. Bounded: if the
+/// fabric lags, groups are dropped here, and it reads them from the log.
 final class FabricInbox: Sendable {
+    /// A durable group, and how to give it back after use.
     struct Delivery: Sendable {
         let group: CommitGroup
         let recycle: @Sendable (CommitGroup) -> Void
     }
 
+    /// The groups not yet taken, and their size; protected by a mutex.
     private struct State: Sendable {
         var deliveries: [Delivery] = []
         var bytes = 0
@@ -30,8 +32,8 @@ final class FabricInbox: Sendable {
         work = Atomic(durable)
     }
 
-    /// Hands over a durable group; barriers and verdicts always arrive, as they
-    /// change what workers are sent.
+    /// Passes on a durable group. Groups with barriers or verdicts are never dropped, because they change what workers
+    /// are sent.
     func publish(_ group: CommitGroup, recycle: @escaping @Sendable (CommitGroup) -> Void) {
         durable.store(group.end, ordering: .releasing)
         if !group.isTick { work.store(group.end, ordering: .releasing) }
@@ -46,11 +48,11 @@ final class FabricInbox: Sendable {
         if wasEmpty { wakeup.signal() }
     }
 
-    /// What was handed over since the stretches were last taken, in bytes.
+    /// Bytes of the groups passed on since the last `takeStretches`.
     var byteCount: Int { state.withLock { $0.bytes } }
 
-    /// Everything handed over since the last call, in stretches that can go to the workers together: the groups of one
-    /// follow one another, none but its last changes what workers are sent, and they are not too much for one message.
+    /// Returns the groups passed on since the last call, in runs that can be sent together: the groups of a run are
+    /// adjacent in the log, only the last one may change what workers are sent, and together they fit into a message.
     func takeStretches() -> [ArraySlice<Delivery>] {
         let deliveries = state.withLock { state in
             defer { state = State() }
@@ -75,13 +77,13 @@ final class FabricInbox: Sendable {
         return stretches
     }
 
-    /// Everything below is on the disk.
+    /// All records below this LSN are on the disk.
     var durableLSN: LSN { durable.load(ordering: .acquiring) }
 
-    /// Where what workers have to do ends: behind it there are ticks only, which nobody lags behind with.
+    /// The end of the records that workers have to process. Only ticks follow, which do not count as lag.
     var workLSN: LSN { work.load(ordering: .acquiring) }
 
-    /// Everything below is in every worker's checkpoint.
+    /// All records below this LSN are in every worker's checkpoint.
     var trimmableLSN: LSN {
         get { trimmable.load(ordering: .relaxed) }
         set { trimmable.store(newValue, ordering: .relaxed) }

@@ -8,7 +8,7 @@ import TraceMetrics
 import TraceModel
 import ZeroMQ
 
-/// The fabric's thread: owns the sockets, feeds `RoutingState` with what comes, and sends and reads what that says.
+/// Runs the fabric's thread: owns the sockets, passes input to `RoutingState`, and carries out its decisions.
 final class FabricLoop: RoutingPort {
     private let inbox: FabricInbox
     private let context: RouterContext
@@ -21,10 +21,10 @@ final class FabricLoop: RoutingPort {
     private var state: RoutingState
     private var catchUp: CatchUp
     private var refusedMessage = Recurrence()
-    /// When groups were last waited for, monotonic ns.
+    /// Time of the last wait for further groups; monotonic nanoseconds.
     private var lastGathered: Int64 = 0
 
-    /// `maps`, `verdicts`, `counts`, `window`: what recovery found.
+    /// `maps`, `verdicts`, `counts` and `window` are the result of recovery.
     init(
         inbox: FabricInbox,
         context: RouterContext,
@@ -59,7 +59,7 @@ final class FabricLoop: RoutingPort {
         publish()
     }
 
-    /// Runs until the context says stop.
+    /// Runs until the context requests a stop.
     func run() {
         var isBusy = false
         while !context.isStopping {
@@ -69,7 +69,7 @@ final class FabricLoop: RoutingPort {
             look()
             receiveFromWorkers()
             receiveFromAggregator()
-            // Their verdicts are in the inbox already.
+            // Taken before the inbox is read, which therefore contains the verdicts of these cases.
             let closed = desk.takeSettled()
             for span in inbox.takeStretches() {
                 state.route(span.map(\.group), now: WallClock.monotonic(), self)
@@ -89,9 +89,8 @@ final class FabricLoop: RoutingPort {
         }
     }
 
-    /// Lets more groups come where one follows another, so that a worker that is woken has what it needs at hand for
-    /// many events. Blocks for `Limits.fabricSpacingNanoseconds` at most, and not at all where groups are
-    /// further apart or many bytes wait.
+    /// Waits for more groups under load, so that a worker that is woken has input for many events. Blocks for at most
+    /// `Limits.fabricSpacingNanoseconds`, and not at all if groups are further apart or many bytes are waiting.
     private func gather() {
         let end = lastGathered + Limits.fabricSpacingNanoseconds
         var now = WallClock.monotonic()
@@ -112,7 +111,7 @@ final class FabricLoop: RoutingPort {
         )
     }
 
-    /// Lets the other threads know.
+    /// Publishes results for the other threads.
     private func publish() {
         inbox.trimmableLSN = state.trimmableLSN
         if let holdings = state.takeHoldings() { context.slotHoldings = holdings }
@@ -120,7 +119,7 @@ final class FabricLoop: RoutingPort {
         context.waiters.handedOver(window: state.window, isComplete: state.isHandedOver)
     }
 
-    /// One step for each worker that is behind; true where there is more to do at once.
+    /// Reads one step for each worker that is behind; returns whether more can be read at once.
     private func readForWorkersBehind() -> Bool {
         var isBusy = false
         for reading in state.readings {
@@ -193,7 +192,7 @@ final class FabricLoop: RoutingPort {
         }
     }
 
-    /// Asks its receiver to say hello.
+    /// The message that asks its receiver to send a hello.
     private var question: Heartbeat {
         Heartbeat(
             process: MetricSnapshot.router,

@@ -1,12 +1,13 @@
 import TraceModel
 
-/// Keeps the new owner of a slot from reading on until the old owner's checkpoint holds the slot's state:
-/// one gate for each change of the slot map. A pure state machine.
+/// Prevents the new owner of a slot from reading on until the old owner's checkpoint contains the slot's state: one
+/// gate for each change of the slot map. A pure state machine.
 struct HandoverGates {
+    /// A change of the slot map that is not complete.
     private struct Gate {
-        /// The new map is in force from here on.
+        /// The LSN from which the new map is in force.
         let lsn: LSN
-        /// Who gains slots, and from whom.
+        /// The workers that gain slots, each with the workers that lose them.
         var sources: [WorkerName: Set<WorkerName>]
     }
 
@@ -14,7 +15,7 @@ struct HandoverGates {
 
     var isEmpty: Bool { gates.isEmpty }
 
-    /// A new map holds from `lsn` on.
+    /// Adds a gate for a new map that is in force from `lsn` on.
     mutating func add(from old: SlotMap, to new: SlotMap, at lsn: LSN) {
         var sources: [WorkerName: Set<WorkerName>] = [:]
         for resource in Resource.allCases {
@@ -28,17 +29,17 @@ struct HandoverGates {
         if !sources.isEmpty { gates.append(Gate(lsn: lsn, sources: sources)) }
     }
 
-    /// True where the worker may not be sent what begins at `lsn`.
+    /// Returns whether the worker must not be sent records from `lsn` on.
     func blocks(_ worker: WorkerName, at lsn: LSN) -> Bool {
         gates.contains { $0.lsn <= lsn && $0.sources[worker] != nil }
     }
 
-    /// How far a worker that stands at `lsn` may read.
+    /// Returns the LSN up to which a worker at `lsn` may read.
     func limit(for worker: WorkerName, at lsn: LSN, head: LSN) -> LSN {
         gates.filter { $0.lsn > lsn && $0.sources[worker] != nil }.map(\.lsn).min() ?? head
     }
 
-    /// A worker's checkpoint holds everything below `lsn`.
+    /// Notes that a worker's checkpoint contains everything below `lsn`.
     mutating func checkpointed(_ worker: WorkerName, through lsn: LSN) {
         for index in gates.indices where gates[index].lsn <= lsn {
             gates[index].sources = gates[index].sources.compactMapValues { givers in

@@ -1,11 +1,12 @@
 import TraceModel
 
-/// How long slots that change owner stand still: from the barrier that moves them to the first record
-/// that their new owner has applied behind it, or, where there is none for it, to the moment when it
-/// could have. A pure state machine; times are monotonic nanoseconds.
+/// Measures how long slots that change their owner are paused: from the barrier that moves them to the first record
+/// after it that the new owner has applied, or, if there is none for it, to the time at which it could have. A pure
+/// state machine; times are monotonic nanoseconds.
 struct HandoverPauses {
+    /// A worker that gains slots and has not continued yet.
     private struct Receiver {
-        /// The end of the barrier.
+        /// The LSN after the barrier.
         let lsn: LSN
         let began: Int64
         let slots: Int
@@ -21,8 +22,8 @@ struct HandoverPauses {
     private var receivers: [WorkerName: Receiver] = [:]
     private var finished: [(pause: Int64, slots: Int)] = []
 
-    /// A new map holds from `lsn` on. A worker that still waits for slots of an earlier change waits for
-    /// these too.
+    /// Notes that a new map is in force from `lsn` on. A worker that still waits for slots of an earlier change waits
+    /// for these too.
     mutating func begin(from old: SlotMap, to new: SlotMap, at lsn: LSN, now: Int64) {
         for worker in new.allWorkers {
             let before = old.owners(of: worker.resource)
@@ -36,11 +37,11 @@ struct HandoverPauses {
         }
     }
 
-    /// Who still waits, and from where on it reads.
+    /// The workers that still wait, each with the LSN from which it will read.
     var waiting: [(worker: WorkerName, lsn: LSN)] { receivers.map { ($0.key, $0.value.lsn) } }
 
-    /// The worker has gone on behind the barrier, or could have. Returns each slot's pause, where it has
-    /// waited.
+    /// Notes that the worker has continued after the barrier, or could have. Returns the pause of each slot that it
+    /// waited for.
     mutating func end(_ worker: WorkerName, now: Int64) -> [Int64] {
         guard let receiver = receivers.removeValue(forKey: worker) else { return [] }
         let pause = now - receiver.began
@@ -48,7 +49,7 @@ struct HandoverPauses {
         return [Int64](repeating: pause, count: receiver.slots)
     }
 
-    /// What has been measured since the last report; nil while somebody waits, or where nobody has.
+    /// Returns what was measured since the last report; nil while a worker waits, or if none has waited.
     mutating func report() -> Report? {
         guard receivers.isEmpty, !finished.isEmpty else { return nil }
         defer { finished = [] }

@@ -1,34 +1,34 @@
 import TraceModel
 
-/// What the workers say of their outputs, put together by resource. A value that the fabric makes and the committer reads.
+/// The workers' reports of their output, combined by resource. A value that the fabric makes and the committer reads.
 struct OutputReports: Sendable {
-    /// What one worker said last.
+    /// The last report of one worker.
     struct Worker: Sendable {
-        /// Where it goes on from after a crash.
+        /// The LSN from which it continues after a crash.
         var checkpointLSN: LSN = 0
-        /// The window that its rows go to.
+        /// The window of its current rows.
         var window: UInt64 = 0
-        /// Bytes of that window's rows, written or waiting.
+        /// Bytes of that window's rows, written or buffered.
         var windowBytes = 0
-        /// Bytes that merging its part of one window can write at most, of those that are not merged.
+        /// Maximum number of bytes that merging its part of one window writes, over all windows that are not merged.
         var mergeBytes = 0
     }
 
-    /// The open window as the fabric knows it.
+    /// The open window as known to the fabric.
     var window: UInt64 = 0
-    /// Up to here all workers of the resource have applied the log.
+    /// The LSN up to which all workers of the resource have applied the log.
     var appliedLSN: InlineArray<6, LSN> = InlineArray(repeating: 0)
-    /// Of the open window, all workers of the resource together.
+    /// Bytes of the open window, summed over all workers of the resource.
     var windowBytes: InlineArray<6, Int> = InlineArray(repeating: 0)
-    /// Merging one window of the resource takes so much at most.
+    /// Maximum number of bytes that merging one window of the resource writes.
     var mergeBytes: InlineArray<6, Int> = InlineArray(repeating: 0)
 
-    /// Before any worker was heard; `window` is the open one.
+    /// Creates the reports before any worker has sent one; `window` is the open one.
     init(window: UInt64 = 0) { self.window = window }
 
-    /// `workers`: those that own slots, with what each said last (nil: nothing yet) and how far it has applied the log
-    /// (nil: it is not connected, and what it applied behind its checkpoint it will apply again).
-    /// `begin`: where a worker goes on from of which nothing is known.
+    /// Combines the reports of the workers that own slots. For each: its last report (nil: none yet), and how far it
+    /// has applied the log (nil: it is not connected, and will apply again what follows its checkpoint). `begin` is the
+    /// LSN from which a worker without a report continues.
     init(window: UInt64, begin: LSN, workers: [(name: WorkerName, report: Worker?, applied: LSN?)])
     {
         self.window = window

@@ -1,27 +1,28 @@
 import TraceModel
 
-/// What the events in the log become at most once their workers have written them, by resource: sums up to places of the
-/// log, so that what lies behind a worker's place is known within `Limits.pendingMarkBytes`, or a two-thousandth of a long
-/// log. A pure state machine; O(1) a commit group, O(log marks) a question.
+/// Estimates the maximum output of the log's events, by resource. Keeps sums at marks in the log, so that the output of
+/// the records after a worker's position is known with a precision of `Limits.pendingMarkBytes`, or of a two-thousandth
+/// of a long log. A pure state machine; O(1) for a commit group, O(log marks) for a query.
 struct PendingOutput: Sendable {
+    /// The sums up to a position in the log.
     private struct Mark: Sendable {
-        /// Behind the last record counted.
+        /// The end of the last record counted.
         let end: LSN
         let total: InlineArray<6, Int>
     }
 
     private var marks: [Mark] = []
     private var total: InlineArray<6, Int> = InlineArray(repeating: 0)
-    /// Behind the last record.
+    /// The end of the last record.
     private var end: LSN = 0
 
-    /// What `events` of a resource, of so many bytes as they came, become at most.
+    /// Returns the maximum output of `events` events of a resource with `wireBytes` bytes as received.
     static func bytesMax(_ resource: Resource, events: Int, wireBytes: Int) -> Int {
         wireBytes * Limits.escapedBytesPerWireByteMax + events
             * Limits.outputBytesPerEvent(resource)
     }
 
-    /// Records that end at `end` become so much at most.
+    /// Adds the maximum output of records that end at `end`.
     mutating func logged(_ bytes: InlineArray<6, Int>, end: LSN) {
         for index in bytes.indices { total[index] += bytes[index] }
         self.end = end
@@ -33,11 +34,11 @@ struct PendingOutput: Sendable {
         marks = stride(from: 0, to: marks.count, by: 2).map { marks[$0] }
     }
 
-    /// What the events of a resource become at most of which nothing is known but that they stand at `lsn` or behind.
+    /// Returns the maximum output of a resource's events at or after `lsn`.
     func bytes(of resource: Resource, from lsn: LSN) -> Int {
         guard lsn < end else { return 0 }
         let index = Int(resource.rawValue)
-        // The first mark above `lsn`; the one before it is the last known place below.
+        // Finds the first mark above `lsn`; the one before it is the last one at or below.
         var (low, high) = (0, marks.count)
         while low < high {
             let middle = (low + high) / 2
@@ -46,7 +47,8 @@ struct PendingOutput: Sendable {
         return total[index] - (low > 0 ? marks[low - 1].total[index] : 0)
     }
 
-    /// Nobody asks below `lsn` any more. The last mark below it stays, as questions behind it start from there.
+    /// Removes marks below `lsn`, for which there will be no query, except the last one, from which later queries
+    /// start.
     mutating func trim(below lsn: LSN) {
         let count = marks.prefix { $0.end <= lsn }.count
         guard count > 1 else { return }

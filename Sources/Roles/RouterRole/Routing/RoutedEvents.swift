@@ -1,18 +1,19 @@
 package import TraceModel
 package import TraceWire
 
-/// Where each event, and each name, of a commit group lies and which slot it goes to: 12 bytes each in one
-/// raw array that the group keeps and fills again.
+/// The position and slot of each event and name of a commit group: 12 bytes each in one raw array, which the group
+/// keeps and reuses.
 package struct RoutedEvents: ~Copyable {
+    /// The position and slot of one event or name, or of a range of events.
     package struct Entry: BitwiseCopyable {
-        /// From the batch's first byte to the tag of the event's field.
+        /// Offset from the batch's first byte to the tag of the event's field.
         let offset: UInt32
-        /// Tag, length and payload.
+        /// Bytes of tag, length and payload.
         let length: UInt32
         let resource: UInt8
         let slot: UInt8
 
-        /// An event as the scanner found it, in a batch whose host has this hash.
+        /// Creates the entry of a scanned event, in a batch whose host has this hash.
         package init(_ event: EventEntry, hostHash: UInt64) {
             offset = event.offset
             length = event.length
@@ -20,7 +21,7 @@ package struct RoutedEvents: ~Copyable {
             slot = Slot.of(hostHash: hostHash, processID: event.processID)
         }
 
-        /// A name of a process or a thread, for one of the resources that show it.
+        /// Creates the entry of a name of a process or thread, for one of the resources that show it.
         package init(_ name: NameEntry, resource: Resource, hostHash: UInt64) {
             offset = name.offset
             length = name.length
@@ -28,7 +29,7 @@ package struct RoutedEvents: ~Copyable {
             slot = Slot.of(hostHash: hostHash, processID: name.processID)
         }
 
-        /// Events of one slot, side by side.
+        /// Creates the entry of contiguous events of one slot.
         init(_ range: Range<Int>, resource: Resource, slot: UInt8) {
             offset = UInt32(range.lowerBound)
             length = UInt32(range.count)
@@ -40,7 +41,7 @@ package struct RoutedEvents: ~Copyable {
     private var base: UnsafeMutablePointer<Entry>
     private var capacity = 1_024
     package private(set) var count = 0
-    /// Memory, in bytes.
+    /// Bytes of memory used.
     var memoryBytes: Int { capacity * MemoryLayout<Entry>.stride }
 
     package init() { base = .allocate(capacity: capacity) }
@@ -52,6 +53,7 @@ package struct RoutedEvents: ~Copyable {
         return base[index]
     }
 
+    /// Appends an entry; grows the array if it is full.
     package mutating func append(_ entry: Entry) {
         if count == capacity {
             let larger = UnsafeMutablePointer<Entry>.allocate(capacity: capacity * 2)
@@ -69,7 +71,7 @@ package struct RoutedEvents: ~Copyable {
         count = newCount
     }
 
-    /// Keeps only the entries of these ranges, which ascend, side by side.
+    /// Keeps only the entries in these ranges, which must ascend, and makes them contiguous.
     mutating func keep(_ ranges: [Range<Int>]) {
         var end = 0
         for range in ranges {
@@ -82,7 +84,7 @@ package struct RoutedEvents: ~Copyable {
         count = end
     }
 
-    /// Forgets the entries; memory beyond `keeping` of them goes back.
+    /// Removes the entries, and frees memory beyond that of `keeping` entries.
     package mutating func removeAll(keeping: Int = 65_536) {
         count = 0
         guard capacity > keeping else { return }

@@ -5,53 +5,56 @@ import TraceMetrics
 import TraceModel
 import ZeroMQ
 
-/// What the thread around `RoutingState` does at once when that asks for it.
+/// Actions of `RoutingState` that the thread around it carries out at once.
 protocol RoutingPort: AnyObject {
-    /// Sends to a worker, without waiting.
+    /// Sends to a worker without waiting.
     func send(_ message: RoutingState.Message, to peer: RoutingID) -> ZMQSendResult
-    /// Has events of a worker set aside; `RoutingState.closed` follows. False where there is no room for another case.
+    /// Submits events of a worker to be set aside; `RoutingState.closed` must follow. Returns false if there is no room
+    /// for another case.
     func setAside(_ events: DeadLetterCase) -> Bool
-    /// Lets operators know.
+    /// Logs or measures a notice.
     func report(_ notice: RoutingState.Notice)
 }
 
-/// Decides what each worker is sent: durable groups at once where the worker is up to date, a part of the log where it fell behind or
-/// came back, nothing while it is held or waits for slots. A value without sockets, files, clocks and threads: `FabricLoop` feeds it
-/// and carries out what it says, and so does the simulator.
+/// Decides what each worker is sent: durable groups at once if the worker is up to date, a part of the log if it fell
+/// behind or came back, nothing while it is held or waits for slots. A value without sockets, files, clocks or threads:
+/// `FabricLoop` passes input to it and carries out its decisions, and so does the simulator.
 ///
-/// In: groups, hellos, progress, closed dead-letter cases. Out: shares and messages (`RoutingPort`), what is to be read for whom
-/// (`readings`), and how far the log is needed. Times are monotonic nanoseconds.
+/// Input: groups, hellos, progress, closed dead-letter cases. Output: shares and messages (`RoutingPort`), what is to
+/// be read for which worker (`readings`), and from where on the log is needed. Times are monotonic nanoseconds.
 struct RoutingState: ~Copyable {
+    /// A message to a worker.
     enum Message {
         case share(ShareHeader, SharePayload)
         case welcome(WorkerWelcome)
         case fenced(WorkerFenced)
-        /// Somebody of whom no hello was heard.
+        /// Asks an unknown sender for a hello.
         case whoAreYou
     }
 
+    /// Something to log or to measure.
     enum Notice {
         case connected(WorkerHello, resume: LSN)
-        /// A worker's checkpoint stands at `resume`, and the log no longer holds that.
+        /// The log no longer contains `resume`, the LSN of a worker's checkpoint.
         case lost(WorkerName, resume: LSN, log: Range<LSN>)
-        /// How long slots stood still.
+        /// How long slots were paused during a hand-over.
         case paused(nanoseconds: [Int64])
         case slotsMoved(HandoverPauses.Report)
     }
 
-    /// The log as the other threads know it.
+    /// The extent of the log as known to the other threads.
     struct LogExtent {
-        /// What can be read.
+        /// The readable range.
         var readable: Range<LSN>
-        /// Where what workers have to do ends: behind it there are ticks only, which nobody lags behind with.
+        /// The end of the records that workers have to process. Only ticks follow, which do not count as lag.
         var workLSN: LSN
     }
 
-    /// A part of the log that is to be read for a worker that is behind.
+    /// A part of the log to be read for a worker that is behind.
     struct Reading {
         let worker: WorkerName
         let from: LSN
-        /// The owner of some slot changes there, or the log ends.
+        /// The end of the part: the owner of some slot changes there, or the log ends.
         let limit: LSN
     }
 
@@ -59,9 +62,9 @@ struct RoutingState: ~Copyable {
     private(set) var sessions = WorkerSessions()
     private(set) var maps: SlotMapHistory
     private(set) var verdicts: Verdicts
-    /// Everything below has been offered to the workers that were up to date.
+    /// All records below this LSN have been offered to the workers that were up to date.
     private(set) var routedLSN: LSN
-    /// Everything below is in every worker's checkpoint.
+    /// All records below this LSN are in every worker's checkpoint.
     private(set) var trimmableLSN: LSN = 0
     private(set) var window: UInt64
 
@@ -75,7 +78,7 @@ struct RoutingState: ~Copyable {
     private var hasNewHoldings = true
     private let faults: RouterFaults
 
-    /// `maps`, `verdicts`, `counts`, `window`, `damaged`: what recovery found.
+    /// `maps`, `verdicts`, `counts`, `window` and `damaged` are the result of recovery.
     init(
         maps: SlotMapHistory,
         verdicts: Verdicts,
@@ -96,17 +99,18 @@ struct RoutingState: ~Copyable {
         builder = ShareBuilder(for: [], map: maps.current, pool: pool)
     }
 
-    /// How far the log goes now; to be called before anything that depends on it.
+    /// Sets the log's current extent; call it before anything that depends on that.
     mutating func see(_ log: LogExtent) { self.log = log }
 
     // MARK: Live groups
 
-    /// Sends what has become durable to the workers that are up to date. `groups` follow one another, and none but the last changes
-    /// what workers are sent (`FabricInbox.takeStretches`).
+    /// Sends durable groups to the workers that are up to date. The groups are adjacent, and only the last one may
+    /// change what workers are sent (`FabricInbox.takeStretches`).
     mutating func route(_ groups: [CommitGroup], now: Int64, _ port: some RoutingPort) {
         guard let begin = groups.first?.begin, let end = groups.last?.end else { return }
         let bytes = groups.reduce(0) { $0 + $1.byteCount }
-        // A group dropped at the inbox leaves a gap that the log fills; so it does for what no message would hold.
+        // A group dropped at the inbox leaves a gap, which is filled from the log, and so is a group too large for a
+        // message.
         let live = Set(
             sessions.all.filter {
                 $0.position == begin && bytes <= Limits.logRecordBytesMax
@@ -128,8 +132,8 @@ struct RoutingState: ~Copyable {
         routedLSN = end
     }
 
-    /// Adds a group's records to the shares, and sends those at a barrier; `partBegin` is where what was not sent yet
-    /// begins.
+    /// Adds a group's records to the shares, and sends the shares at a barrier. `partBegin` is the start of what was
+    /// not sent yet.
     private mutating func add(
         _ group: CommitGroup,
         for live: Set<WorkerName>,
@@ -154,7 +158,7 @@ struct RoutingState: ~Copyable {
             }
             if let barrier = group.barriers.first(where: { $0.end == end })?.barrier {
                 passed(barrier, end: end, now)
-                // Shares never reach over a change of owners: who gains slots waits for who loses them.
+                // A share never spans a change of owners, because the new owners have to wait for the old ones.
                 send(to: live, from: partBegin, upTo: end, port)
                 partBegin = end
                 builder.use(maps.current)
@@ -176,8 +180,8 @@ struct RoutingState: ~Copyable {
         !faults.contains(.openGates) && gates.blocks(worker, at: lsn)
     }
 
-    /// Sends what the builder holds; those for whom it holds nothing have come as far without a message.
-    /// Who was not sent the part before, or stands at a gate, reads the log later.
+    /// Sends the builder's shares; workers without one advance without a message. A worker that was not sent the
+    /// previous part, or is blocked by a gate, reads this part from the log later.
     private mutating func send(
         to live: Set<WorkerName>,
         from begin: LSN,
@@ -217,7 +221,7 @@ struct RoutingState: ~Copyable {
 
     // MARK: Workers behind
 
-    /// What has to be read next for each worker that has not been sent all there is and may be sent more, by name.
+    /// The next readings, one for each worker that is behind and may be sent more, sorted by name.
     var readings: [Reading] {
         sessions.all.filter {
             $0.position < routedLSN && $0.maySend(bytes: CatchUpReader.chunkBytes)
@@ -235,12 +239,12 @@ struct RoutingState: ~Copyable {
         }
     }
 
-    /// Whether the worker has not been sent all there is.
+    /// Returns whether the worker has not been sent everything routed.
     func isBehind(_ worker: WorkerName) -> Bool {
         sessions[worker].map { $0.position < routedLSN } ?? false
     }
 
-    /// Sends what was read. True where there is more to be read at once.
+    /// Sends what was read. Returns true if more can be read at once.
     mutating func read(
         _ step: CatchUpReader.Step,
         for reading: Reading,
@@ -251,11 +255,11 @@ struct RoutingState: ~Copyable {
         } else {
             sessions.skip(reading.worker, to: step.end)
         }
-        // What was not taken is read again later.
+        // A share that the socket did not accept is read again later.
         return sessions[reading.worker]?.position == step.end && step.end < routedLSN
     }
 
-    /// The log cannot be read for a worker.
+    /// Disconnects a worker whose part of the log cannot be read.
     mutating func readFailed(_ error: any Error, for reading: Reading, _ port: some RoutingPort) {
         fence(reading.worker, "its part of the log cannot be read: \(error)", port)
     }
@@ -269,13 +273,14 @@ struct RoutingState: ~Copyable {
         }
         sessions.end(worker)
         skips.claimed(hello, at: place) { port.setAside($0) }
-        // It says hello again in a second.
+        // A worker that is held sends another hello in a second.
         guard !skips.holds(worker) || faults.contains(.servedWhileHeld) else { return }
         let begin = log.readable.lowerBound
         let durable = log.readable.upperBound
-        // A worker without a checkpoint begins where it first owned a slot; before it owns one, where this
-        // state stands: the log's end may lie behind a barrier that gives it slots and is still to come. So
-        // does one that the log has gone on without: nothing in there was its own.
+        // A worker without a checkpoint begins where it first owned a slot; if it owns none yet, it begins at
+        // `routedLSN`, because there may be a barrier before the log's end that gives it slots and is not routed yet.
+        // The same holds for a worker whose checkpoint is below a trimmed part of the log: nothing in that part was its
+        // own.
         let isReadable =
             hello.resumeLSN > 0 && (hello.resumeLSN >= begin || isLost(hello.resumeLSN))
         let resume = isReadable ? hello.resumeLSN : maps.firstOwned(by: worker) ?? routedLSN
@@ -302,7 +307,7 @@ struct RoutingState: ~Copyable {
         )
         port.report(.connected(hello, resume: resume))
         let place = maps.place(at: resume)
-        // A peer that is gone or full will connect and ask again.
+        // If the peer is gone or its queue is full, it connects and asks again.
         _ = port.send(
             .welcome(
                 WorkerWelcome(
@@ -316,7 +321,7 @@ struct RoutingState: ~Copyable {
         )
     }
 
-    /// Whether the log has lost all from there to where it begins: who stands there is led on.
+    /// Returns whether the log has lost everything from there to its start: workers at that LSN skip the range.
     private func isLost(_ lsn: LSN) -> Bool {
         damaged.contains { $0.contains(lsn) && $0.upperBound >= log.readable.lowerBound }
     }
@@ -343,7 +348,7 @@ struct RoutingState: ~Copyable {
         sessions.end(worker)
     }
 
-    /// What every worker has in a checkpoint need not be read again.
+    /// Trims the log's need: records that are in the checkpoints of all workers are not read again.
     private mutating func trim() {
         let below = maps.trimmable {
             faults.contains(.trimmedToApplied)
@@ -366,7 +371,7 @@ struct RoutingState: ~Copyable {
         )
     }
 
-    /// An operator's command; `hasCheckpoint`: there is one of the worker.
+    /// Handles an operator's command; `hasCheckpoint` tells whether there is a checkpoint of the worker.
     mutating func skip(
         _ request: DeadLetterDesk.Skip,
         hasCheckpoint: Bool,
@@ -376,7 +381,7 @@ struct RoutingState: ~Copyable {
         if skips.holds(request.worker) { sessions.end(request.worker) }
     }
 
-    /// The cases of these workers are closed, and the groups with their verdicts have been routed.
+    /// Resumes workers whose cases are closed; the groups with their verdicts have been routed.
     mutating func closed(_ workers: [WorkerName]) { skips.closed(workers) }
 
     mutating func aggregatorHeard() { skips.aggregatorHeard() }
@@ -387,7 +392,8 @@ struct RoutingState: ~Copyable {
 
     // MARK: Slots that move
 
-    /// Opens the gates whose givers have come far enough, and measures how long slots stood still.
+    /// Opens the gates whose old owners have reached their barrier with a checkpoint, and measures how long slots were
+    /// paused.
     mutating func openGates(now: Int64, _ port: some RoutingPort) {
         guard !gates.isEmpty || !pauses.waiting.isEmpty else { return }
         for session in sessions.all {
@@ -403,19 +409,19 @@ struct RoutingState: ~Copyable {
         if let report = pauses.report() { port.report(.slotsMoved(report)) }
     }
 
-    /// Whether every slot has the owner that the last barrier named.
+    /// Whether every slot has the owner of the last barrier's map.
     var isHandedOver: Bool { gates.isEmpty }
 
     // MARK: What others want to know
 
-    /// Who holds which slots now; nil where that has not changed since it was last asked.
+    /// Returns the current owners of slots; nil if they have not changed since the last call.
     mutating func takeHoldings() -> [SlotHolding]? {
         guard hasNewHoldings else { return nil }
         hasNewHoldings = false
         return maps.holdings
     }
 
-    /// What the workers have written, and how far each resource has come; nil where that has not changed since it was last asked.
+    /// Returns the workers' output and the progress of each resource; nil if that has not changed since the last call.
     mutating func takeOutputs() -> OutputReports? {
         guard sessions.hasNewOutputs else { return nil }
         return sessions.outputReports(
@@ -425,14 +431,14 @@ struct RoutingState: ~Copyable {
         )
     }
 
-    /// Whose checkpoint keeps the log from being trimmed.
+    /// The worker whose checkpoint keeps the log from being trimmed, and its LSN.
     var slowest: (worker: WorkerName, lsn: LSN)? {
         maps.current.allWorkers.map { ($0, sessions[$0]?.checkpointLSN ?? trimmableLSN) }.min {
             $0.1 < $1.1
         }
     }
 
-    /// What the aggregator shows, but for what the router's other threads know.
+    /// The status for the aggregator, except for what only other threads know.
     var status: RouterStatus {
         RouterStatus(
             headLSN: log.readable.upperBound,

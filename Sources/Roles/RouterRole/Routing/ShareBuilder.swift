@@ -2,16 +2,17 @@ package import IngestLog
 import SystemIO
 package import TraceModel
 
-/// Narrows log records to what each worker owns. One pass over a record's events whatever the number of
-/// workers; events that lie side by side and go the same way are copied at once. Kept from group to
-/// group as long as workers and slot map stay the same.
+/// Reduces log records to what each worker owns. Makes one pass over a record's events whatever the number of workers,
+/// and copies adjacent events of the same worker at once. Reused from group to group while workers and slot map stay
+/// the same.
 package struct ShareBuilder: ~Copyable {
+    /// The share of one worker while it is built.
     private final class Share {
         let worker: WorkerName
         private let pool: SharePool
-        /// Of the next payload, as far as that is known.
+        /// Expected size of the next payload; 0 if unknown.
         var expectedBytes: Int
-        /// What the last stretch of the log came to, of each of its bytes.
+        /// Bytes of the worker's last share for each byte of the log.
         var portion = 0.0
         private var begun: SharePayload?
         var recordBytes = 0
@@ -23,7 +24,7 @@ package struct ShareBuilder: ~Copyable {
             self.expectedBytes = expectedBytes
         }
 
-        /// What records are added to.
+        /// The payload to which records are added.
         var payload: SharePayload {
             if let begun { return begun }
             let fresh = SharePayload(capacity: max(Self.capacityMin, expectedBytes), from: pool)
@@ -31,7 +32,7 @@ package struct ShareBuilder: ~Copyable {
             return fresh
         }
 
-        /// What was added since the last call, if anything.
+        /// Takes what was added since the last call; nil if nothing was.
         func takePayload() -> SharePayload? {
             defer { begun = nil }
             return begun
@@ -43,13 +44,14 @@ package struct ShareBuilder: ~Copyable {
     private let workers: Set<WorkerName>
     private var map: SlotMap
     private var shares: [Share]
-    /// By resource and slot, the position in `shares`, or `nobody`.
+    /// Index in `shares` by resource and slot, or `nobody`.
     private var table: [UInt16]
     private static let nobody = UInt16.max
-    /// Of the stretch that is being added; 0 where that is not known.
+    /// Bytes of the part of the log that is being added; 0 if unknown.
     private var stretchBytes = 0
 
-    /// Shares only for the workers named. `shareBytes`: of the first share of each, where that is known.
+    /// Creates a builder for these workers only. `shareBytes` is the expected size of the first share of each; 0 if
+    /// unknown.
     package init(for workers: Set<WorkerName>, map: SlotMap, pool: SharePool, shareBytes: Int = 0) {
         self.workers = workers
         self.map = map
@@ -57,18 +59,18 @@ package struct ShareBuilder: ~Copyable {
         table = Self.table(shares.map(\.worker), map)
     }
 
-    /// True where this builder can go on for these workers.
+    /// Returns whether this builder can be reused for these workers.
     func serves(_ workers: Set<WorkerName>) -> Bool { self.workers == workers }
 
-    /// The slot map for the records that follow.
+    /// Sets the slot map for the records that follow.
     mutating func use(_ map: SlotMap) {
         guard map != self.map else { return }
         self.map = map
         table = Self.table(shares.map(\.worker), map)
     }
 
-    /// So many bytes of the log follow until the next `finish`: shares take memory for what they will be if they have the same
-    /// portion as last time, and a bit.
+    /// Announces the number of log bytes until the next `finish`. Shares allocate their expected size, with the same
+    /// portion of the log as last time, and an eighth more.
     mutating func expect(_ logBytes: Int) {
         stretchBytes = logBytes
         for share in shares { share.expectedBytes = Int(share.portion * Double(logBytes) * 1.125) }
@@ -84,7 +86,7 @@ package struct ShareBuilder: ~Copyable {
         return table
     }
 
-    /// Adds a barrier or a tick.
+    /// Adds a barrier or a tick to all shares.
     mutating func addForAll(_ record: LogRecord) {
         let body = record.body
         for share in shares {
@@ -99,7 +101,7 @@ package struct ShareBuilder: ~Copyable {
         }
     }
 
-    /// Adds a batch's events, which lie in `events` from `first` on.
+    /// Adds a batch's events, which are in `events` from `first` on.
     package mutating func add(
         _ record: LogRecord,
         events: borrowing RoutedEvents,
@@ -143,7 +145,7 @@ package struct ShareBuilder: ~Copyable {
         }
     }
 
-    /// What was added since the last call, by worker; empty shares are left out.
+    /// Returns what was added since the last call, by worker; empty shares are left out.
     package mutating func finish() -> [(worker: WorkerName, payload: SharePayload)] {
         defer { stretchBytes = 0 }
         return shares.compactMap { share in

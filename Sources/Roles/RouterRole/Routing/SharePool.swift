@@ -2,8 +2,8 @@ import Synchronization
 package import SystemIO
 import TraceModel
 
-/// Memory of shares that have been sent, for those to come: they are large, and what goes back to the system with each has
-/// to be zeroed for the next one. For any thread.
+/// Reuses the memory of shares that have been sent. Shares are large, and memory that the kernel takes back has to be
+/// zeroed when it is allocated again. Thread-safe.
 package final class SharePool: Sendable {
     /// Memory for one share at a time.
     final class Block: @unchecked Sendable {
@@ -12,20 +12,21 @@ package final class SharePool: Sendable {
         init(capacity: Int) { buffer = RawBuffer(capacity: capacity) }
     }
 
+    /// The unused blocks; protected by a mutex.
     private struct State: Sendable {
-        /// The one that came last, and may still be in a cache, at the end.
+        /// Unused blocks. The one that was returned last, and may still be in a CPU cache, is at the end.
         var idle: [Block] = []
         var bytes = 0
     }
 
     private let state = Mutex(State())
 
-    /// Smaller ones are the allocator's.
+    /// Smaller blocks are left to the allocator.
     static let blockBytesMin = Limits.routerMappedBytesMin
 
     package init() {}
 
-    /// An empty block with room for `bytes`, and not many times as much.
+    /// Returns an empty block with room for `bytes`, but not for many times as much.
     func take(_ bytes: Int) -> Block {
         guard bytes >= Self.blockBytesMin else { return Block(capacity: max(1, bytes)) }
         let found = state.withLock { state -> Block? in
@@ -41,7 +42,8 @@ package final class SharePool: Sendable {
         return found ?? Block(capacity: (bytes + step - 1) / step * step)
     }
 
-    /// The block is nobody's from here on. What has been here for longest goes where there is too much.
+    /// Returns a block to the pool, which must not be used afterwards. If the pool is too large, its oldest blocks are
+    /// freed.
     func give(_ block: Block) {
         guard block.buffer.capacity >= Self.blockBytesMin else { return }
         block.buffer.removeAll()
@@ -55,13 +57,13 @@ package final class SharePool: Sendable {
     }
 }
 
-/// The bytes of one share. Sent from where they lie: nobody changes them once they are handed over. Their memory goes back
-/// to its pool with the last reference.
+/// The bytes of one share. Sent in place: they are not changed once they are handed over. The memory returns to its
+/// pool with the last reference.
 package final class SharePayload: @unchecked Sendable {
     private let block: SharePool.Block
     private let pool: SharePool
 
-    /// Empty, with room for `capacity` bytes.
+    /// Creates an empty payload with room for `capacity` bytes.
     init(capacity: Int, from pool: SharePool) {
         self.pool = pool
         block = pool.take(capacity)

@@ -1,20 +1,19 @@
 import IngestLog
 import TraceModel
 
-/// Which slot map and which window were in force at which part of the log, for as much of the log as may
-/// be read again.
+/// Records which slot map and window were in force where in the log, for the part of the log that may be read again.
 struct SlotMapHistory {
+    /// The window and slot map of a part of the log.
     struct Place {
-        /// From here on, up to the next place.
+        /// The start of the part, which extends to the next place.
         let windowBegin: LSN
         let window: UInt64
         let map: SlotMap
     }
 
-    /// Ascending by LSN, one a window; the first holds from the log's begin.
+    /// Ascending by LSN, one for each window; the first one is in force from the log's start.
     private var places: [Place]
-    /// From where on each slot has had its owner, by resource and slot; the history's begin where it had it
-    /// before.
+    /// The LSN since which each slot has its owner, by resource and slot; the history's start if it had it before.
     private var since: [[LSN]]
 
     init(_ map: SlotMap, window: UInt64, windowBegin: LSN) {
@@ -23,7 +22,7 @@ struct SlotMapHistory {
         since = [[LSN]](repeating: row, count: Resource.count)
     }
 
-    /// A barrier whose record ends at `end` opened the next window.
+    /// Adds the window opened by a barrier whose record ends at `end`.
     mutating func append(_ barrier: BarrierPayload, end: LSN) {
         precondition(places[places.count - 1].windowBegin <= end)
         for resource in Resource.allCases {
@@ -35,25 +34,25 @@ struct SlotMapHistory {
         places.append(Place(windowBegin: end, window: barrier.window + 1, map: barrier.slotMap))
     }
 
-    /// What holds for a record that begins at `lsn`.
+    /// Returns the place of a record that begins at `lsn`.
     func place(at lsn: LSN) -> Place { places.last { $0.windowBegin <= lsn } ?? places[0] }
 
-    /// Where a window begins; nil where it is still to come, or lies before the history.
+    /// Returns the start of a window; nil if it has not begun, or is before the history.
     func begin(of window: UInt64) -> LSN? { places.first { $0.window == window }?.windowBegin }
 
     var current: SlotMap { places[places.count - 1].map }
 
-    /// Where a worker that has applied nothing begins: where it first owned a slot, nil where it never did. Also
-    /// what it has lost again since is its to apply and to hand over, as nobody else has.
+    /// Returns where a worker that has applied nothing begins: where it first owned a slot; nil if it never did. Slots
+    /// that it has lost since are included: it has to apply and hand over their events, because no other worker has.
     func firstOwned(by worker: WorkerName) -> LSN? {
         places.first { !$0.map.slots(of: worker).isEmpty }?.windowBegin
     }
 
-    /// Whether the worker owned slots where the history begins.
+    /// Returns whether the worker owned slots at the history's start.
     func ownedFirst(by worker: WorkerName) -> Bool { !places[0].map.slots(of: worker).isEmpty }
 
-    /// Below which LSN no worker needs the log any more, by how far each has come in a checkpoint; nil where
-    /// one that counts is unknown.
+    /// Returns the LSN below which no worker needs the log any more, given the checkpoint of each; nil if the
+    /// checkpoint of a worker that matters is unknown.
     func trimmable(_ checkpoint: (WorkerName) -> LSN?) -> LSN? {
         func least(_ workers: some Sequence<WorkerName>) -> LSN? {
             var least: LSN?
@@ -64,15 +63,15 @@ struct SlotMapHistory {
             return least
         }
         guard let below = least(current.allWorkers) else { return nil }
-        // Until all have gone on behind the last change of owners, somebody may not have reached it yet who
-        // owns nothing any more.
+        // Until all workers have passed the last change of owners, workers without slots count too: one of them may not
+        // have reached that change yet.
         let isHandedOver = zip(places, places.dropFirst()).allSatisfy {
             $0.map == $1.map || $1.windowBegin < below
         }
         return isHandedOver ? below : least(Set(places.flatMap(\.map.allWorkers)))
     }
 
-    /// Who holds which slots now, and since when.
+    /// The current owner of each slot, and since when.
     var holdings: [SlotHolding] {
         current.allWorkers.flatMap { worker in
             let row = since[Int(worker.resource.rawValue)]
@@ -86,7 +85,7 @@ struct SlotMapHistory {
         }
     }
 
-    /// Forgets places that only trimmed records needed.
+    /// Removes places that are needed only for trimmed records.
     mutating func trim(below lsn: LSN) {
         let kept = places.lastIndex { $0.windowBegin <= lsn } ?? 0
         places.removeFirst(kept)

@@ -2,12 +2,12 @@ import ClusterMessages
 import TraceModel
 import ZeroMQ
 
-/// The workers that are connected, and what each said last of its outputs. A pure state machine.
+/// The connected workers, and the last output report of each. A pure state machine.
 struct WorkerSessions {
     private var sessions: [WorkerName: WorkerSession] = [:]
-    /// Kept while a worker is away.
+    /// Kept while a worker is disconnected.
     private var outputs: [WorkerName: OutputReports.Worker] = [:]
-    /// Whether what `outputReports` makes has changed since it was last made.
+    /// Whether the result of `outputReports` has changed since its last call.
     private(set) var hasNewOutputs = true
 
     subscript(worker: WorkerName) -> WorkerSession? { sessions[worker] }
@@ -23,15 +23,16 @@ struct WorkerSessions {
         if sessions.removeValue(forKey: worker) != nil { hasNewOutputs = true }
     }
 
-    /// The log up to `end` was sent in a share of `bytes`.
+    /// Notes that the log up to `end` was sent in a share of `bytes` bytes.
     mutating func sent(_ worker: WorkerName, upTo end: LSN, bytes: Int) {
         sessions[worker]?.sent(upTo: end, bytes: bytes)
     }
 
-    /// The log up to `end` held nothing for the worker.
+    /// Notes that the log up to `end` has no records for the worker.
     mutating func skip(_ worker: WorkerName, to end: LSN) { sessions[worker]?.skip(to: end) }
 
-    /// Takes what a connected worker says of itself. False where it cannot be true, given that the log ends at `head`.
+    /// Handles a connected worker's progress report. Returns false if it cannot be true, given that the log ends at
+    /// `head`.
     mutating func progressed(_ progress: WorkerProgress, head: LSN) -> Bool {
         outputs[progress.worker] = OutputReports.Worker(
             checkpointLSN: progress.checkpointLSN,
@@ -47,10 +48,11 @@ struct WorkerSessions {
         ) ?? false
     }
 
-    /// Another window is open, or other workers own slots.
+    /// Notes that another window is open, or the owners of slots have changed.
     mutating func windowChanged() { hasNewOutputs = true }
 
-    /// What the workers that own slots say, put together. `begin`: where a worker goes on from of which nothing is known.
+    /// Combines the reports of the workers that own slots. `begin` is the LSN from which a worker without a report
+    /// continues.
     mutating func outputReports(
         of workers: [WorkerName],
         window: UInt64,
@@ -65,21 +67,21 @@ struct WorkerSessions {
     }
 }
 
-/// One connected worker as the router sees it: how far it was sent the log, how far it has come, and
-/// how many bytes it may still be sent. A pure state machine.
+/// The router's view of one connected worker: how far it was sent the log, how far it has applied it, and its remaining
+/// credit in bytes. A pure state machine.
 struct WorkerSession {
     let worker: WorkerName
     let peer: RoutingID
     let incarnation: UInt64
     let pid: UInt32
-    /// Everything below has been sent.
+    /// All records below this LSN have been sent, or are not for this worker.
     private(set) var position: LSN
-    /// Where the last share ended: from there to `position` the log held nothing for this worker, which
-    /// the next share tells it.
+    /// The end of the last share. The log between it and `position` has no records for this worker; the next share
+    /// includes that range.
     private(set) var toldLSN: LSN
     private(set) var appliedLSN: LSN
     private(set) var checkpointLSN: LSN
-    /// Shares on their way or being applied: where each ends, and its bytes. Oldest first.
+    /// Shares in transit or being applied, each with its end and bytes. Oldest first.
     private var outstanding: [(end: LSN, bytes: Int)] = []
     private var outstandingBytes = 0
 
@@ -101,12 +103,12 @@ struct WorkerSession {
         checkpointLSN = checkpoint
     }
 
-    /// Whether another share of this size may be sent: within the credit, or the only one outstanding.
+    /// Returns whether another share of this size may be sent: it is within the credit, or no share is outstanding.
     func maySend(bytes: Int) -> Bool {
         outstandingBytes == 0 || outstandingBytes + bytes <= Limits.workerCreditBytes
     }
 
-    /// The log up to `end` has been sent in a share of `bytes`.
+    /// Notes that the log up to `end` has been sent in a share of `bytes` bytes.
     mutating func sent(upTo end: LSN, bytes: Int) {
         precondition(end >= position)
         position = end
@@ -115,14 +117,14 @@ struct WorkerSession {
         outstandingBytes += bytes
     }
 
-    /// The log up to `end` held nothing for this worker.
+    /// Notes that the log up to `end` has no records for this worker.
     mutating func skip(to end: LSN) {
         precondition(end >= position)
         position = end
     }
 
-    /// What the worker says of itself; shares applied give their credit back. False where it cannot be
-    /// true: what it claims does not exist yet, or it went back.
+    /// Handles the worker's progress report; the credit of applied shares is returned. Returns false if the report
+    /// cannot be true: it claims LSNs that do not exist yet, or went back.
     mutating func progressed(applied: LSN, checkpoint: LSN, head: LSN) -> Bool {
         guard applied <= head, applied >= appliedLSN, checkpoint <= applied,
             checkpoint >= checkpointLSN
@@ -131,7 +133,7 @@ struct WorkerSession {
         }
         appliedLSN = applied
         checkpointLSN = checkpoint
-        // Shares of an earlier session that were still on their way count too.
+        // Shares of an earlier session that were still in transit count too.
         position = max(position, applied)
         let done = outstanding.prefix { $0.end <= applied }
         outstandingBytes -= done.reduce(0) { $0 + $1.bytes }
