@@ -1,8 +1,8 @@
 import SystemIO
 import TraceModel
 
-/// The data directory's secret, with which workers key the hashes of received names, so that nobody can choose names
-/// that collide. Stored in `secret` and `secret.mirror`, readable only by the cluster's user: 16 bytes and their
+/// The data directory's secret key for hashes of received names. Without it a client could choose names that collide in
+/// the workers' tables. Stored in `secret` and `secret.mirror`, readable only by the cluster's user: 16 bytes and their
 /// CRC-32C u32. Earlier versions wrote one copy without the checksum.
 ///
 /// No saved state depends on it, and no process depends on another's: it may be replaced whenever a router starts.

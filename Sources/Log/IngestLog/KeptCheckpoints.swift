@@ -4,15 +4,15 @@ package import TraceModel
 // Kept checkpoint
 // ===============
 //
-// `checkpoints/<worker>.w<window>.kept`: a second name of the first checkpoint that the worker wrote in that window, in one
-// copy. From this state and the log behind its LSN the worker's segments of the window can be made again, as long as the
-// window is not published: they follow from both alone. Only a barrier moves slots, and it ends the window, so the
-// checkpoint's slots are the worker's to the window's end.
+// `checkpoints/<worker>.w<window>.kept`: a hard link to the first checkpoint that the worker wrote in that window,
+// without a mirror. The worker's segments of the window follow from this state and the log behind its LSN alone, so
+// they can be rebuilt from these until the window is published. Only a barrier moves slots, and it ends the window, so
+// the checkpoint's slots are the worker's until the window's end.
 
-/// The checkpoints that damaged segments can be rebuilt from, one for each window of a worker that is not published yet. They
-/// are a help, not a promise: without one a damaged segment is set aside.
+/// Manages the checkpoints from which damaged segments can be rebuilt. There is one for each window of a worker that is
+/// not published yet, if the limits allow: without one a damaged segment is set aside.
 package enum KeptCheckpoints {
-    /// Those of a worker, ascending. Blocks.
+    /// Returns the worker's windows with a kept checkpoint, ascending. Blocks.
     private static func windows(of worker: WorkerName) throws(SystemError) -> [WorkerWindow] {
         try all().filter { $0.worker == worker }.sorted { $0.window < $1.window }
     }
@@ -24,8 +24,8 @@ package enum KeptCheckpoints {
         }
     }
 
-    /// Keeps the worker's checkpoint, which it has just written, where it is the window's first one, and there is room
-    /// for it within the limits. Costs a link; blocks.
+    /// Keeps the checkpoint that the worker has just written. Does nothing if the window has a kept checkpoint already,
+    /// or the limits on their number and bytes are reached. Costs a link; blocks.
     package static func keep(_ window: WorkerWindow) throws(SystemError) {
         let kept = try windows(of: window.worker)
         guard !kept.contains(window), kept.count < Limits.keptCheckpointsMax else { return }
@@ -37,14 +37,14 @@ package enum KeptCheckpoints {
         try FileSystem.link(checkpoint, to: ClusterPaths.keptCheckpoint(of: window))
     }
 
-    /// Removes a resource's checkpoints of published windows: all up to this one. Blocks.
+    /// Removes a resource's kept checkpoints of published windows: all up to this window. Blocks.
     package static func remove(of resource: Resource, through window: UInt64) throws(SystemError) {
         for kept in try all() where kept.worker.resource == resource && kept.window <= window {
             try FileSystem.remove(ClusterPaths.keptCheckpoint(of: kept))
         }
     }
 
-    /// Removes those of a worker from this window on; returns whether there were any. Blocks.
+    /// Removes the worker's kept checkpoints from this window on; returns whether there were any. Blocks.
     package static func remove(
         of worker: WorkerName,
         from window: UInt64 = 0

@@ -30,8 +30,8 @@ package struct LogDirectory: Sendable {
         return "\(path)/\(String(repeating: "0", count: 20 - digits.utf8.count))\(digits).log"
     }
 
-    /// Returns evidence that the newest file was cut, given that the last valid record ends at `end`; nil if there is
-    /// none. Blocks.
+    /// Returns evidence that the newest file was cut; nil if there is none. The last valid record of the log ends at
+    /// `end`. Blocks.
     package func cut(endingAt end: LSN, salt: UInt32) throws(SystemError) -> LogCut? {
         guard let base = try bases().last else { return nil }
         let path = file(base: base)

@@ -179,6 +179,7 @@ package struct LogRecords: Sequence, IteratorProtocol {
 
     package init(_ bytes: UnsafeRawBufferPointer) { rest = bytes }
 
+    /// Returns the next record; nil at the end.
     package mutating func next() -> LogRecord? {
         guard let base = rest.baseAddress, rest.count >= LogRecord.headerBytes else { return nil }
         let record = LogRecord(base: base)

@@ -30,7 +30,7 @@ package struct LogRecovery: Sendable {
         )
     }
 
-    /// Reads the log from its oldest record, passes each record to `visit`, and makes what it has read durable, because
+    /// Reads the log from its oldest record and passes each record to `visit`. Makes what it has read durable, because
     /// after a crash of the process the page cache may contain more than the disk. Blocks; O(log). A record is valid
     /// only during `visit`.
     package static func run(

@@ -38,6 +38,7 @@ package struct MirroredFile {
         let size: Int
     }
 
+    /// The state of one copy.
     private enum Copy {
         case sound(Head)
         case missing
@@ -166,8 +167,8 @@ package struct MirroredFile {
     }
 }
 
-/// Writes new content of a mirrored file in pieces to both copies at once, so that memory holds only what was appended
-/// since the last `drain`. Created by `MirroredFile.publish`; one thread. All functions block.
+/// Writes new content of a mirrored file in pieces to both copies at once. Memory holds only what was appended since
+/// the last `drain`. Created by `MirroredFile.publish`; one thread. All functions block.
 package struct MirroredFileWriter: ~Copyable {
     /// The content that is not written yet. Append here; it starts with the file's head.
     package var body: RawBuffer

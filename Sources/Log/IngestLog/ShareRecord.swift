@@ -36,8 +36,8 @@ package struct ShareRecord {
         Integer(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Integer.self))
     }
 
-    /// Appends the head of a record with `bodyBytes` of body and returns the address for those; valid until the next
-    /// append to `buffer`.
+    /// Appends the head of a record and returns the address for its `bodyBytes` of body. The address is valid until the
+    /// next append to `buffer`.
     package static func append(
         _ record: LogRecord,
         bodyBytes: Int,

@@ -1,12 +1,13 @@
 import SystemIO
 import TraceModel
 
-/// Keeps one zeroed file ready to become the next log file, because overwriting allocated blocks makes `fdatasync` many
-/// times cheaper than extending a file. A separate thread writes the zeros twice as fast as the log grows: written at
-/// once they would delay the log's syncs by hundreds of milliseconds.
+/// Keeps one zeroed file ready to become the next log file. Overwriting allocated blocks makes `fdatasync` many times
+/// cheaper than extending a file. A separate thread writes the zeros twice as fast as the log grows: written at once
+/// they would delay the log's syncs by hundreds of milliseconds.
 ///
 /// All state below `condition` is guarded by it.
 final class SparePreparer: @unchecked Sendable {
+    /// Whether there is a spare, or a thread prepares one.
     private enum State {
         /// There may be no spare.
         case idle
