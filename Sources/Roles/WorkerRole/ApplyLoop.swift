@@ -222,6 +222,7 @@ final class ApplyLoop {
         }
     }
 
+    /// Runs the loop until a signal, then writes a checkpoint and sends all metrics.
     private func runUntilStopped() throws {
         hello()
         while true {
@@ -269,6 +270,7 @@ final class ApplyLoop {
         return false
     }
 
+    /// Returns the error with which a worker ends that the router refuses.
     private func refusal(_ fenced: WorkerFenced) -> any Error {
         let message = "The router refuses this worker: \(fenced.reason)"
         guard fenced.isLost else { return TraceError(.configuration, message) }
@@ -276,6 +278,8 @@ final class ApplyLoop {
         return WorkerLost(cause: TraceError(.corrupt, message, remedy: remedy))
     }
 
+    /// Starts the session that the router has confirmed. A worker without a usable position begins at the router's LSN.
+    /// - Throws: `TraceError(.configuration)` if the log begins after the worker's checkpoint.
     private func accept(_ welcome: WorkerWelcome) throws {
         defer { isWelcome = true }
         guard welcome.lsn > appliedLSN || owners.isEmpty else { return }
@@ -300,6 +304,8 @@ final class ApplyLoop {
 
     // MARK: Applying
 
+    /// Applies the records of a share that are not applied yet.
+    /// - Throws: `TraceError(.corrupt)` if the share starts after the applied LSN.
     private func apply(_ header: ShareHeader, _ share: UnsafeRawBufferPointer) throws {
         // Shares of an earlier session may arrive again; a gap can only be an error of the router. Shares after one
         // that could not be applied are sent again together with it.
@@ -372,6 +378,7 @@ final class ApplyLoop {
         if isRescaled { try checkpoint() } else { try checkpointIfDue(.barrier) }
     }
 
+    /// Returns the announcement of a window that a barrier ended at `end`.
     private func announcement(
         of barrier: BarrierPayload,
         files: [ClosedFile],
@@ -445,6 +452,7 @@ final class ApplyLoop {
         if checkpoints.isDue(moment, at: WallClock.monotonic()) { try checkpoint() }
     }
 
+    /// Writes a checkpoint of everything applied. Flushes and syncs all rows first, and retries while the disk is full.
     private func checkpoint() throws {
         var begin: Int64 = 0
         try patiently(using: reserve) {
@@ -533,6 +541,7 @@ final class ApplyLoop {
         if now - lastStatus >= Self.second { sendStatus() }
     }
 
+    /// Asks the router for a session, with the LSNs from which this worker continues.
     private func hello() {
         send(
             .workerHello(
@@ -549,6 +558,7 @@ final class ApplyLoop {
         )
     }
 
+    /// Sends the applied and checkpointed LSNs and the output's size to the router.
     private func progress() {
         lastProgress = WallClock.monotonic()
         send(
@@ -609,6 +619,7 @@ final class ApplyLoop {
         send(.metricSnapshot(snapshot), on: aggregator)
     }
 
+    /// Sends the next message of series to the aggregator, if one is due.
     private func sendMetrics(_ load: MetricRounds.Load) {
         let now = WallClock.monotonic()
         guard let message = metrics.next(of: processor, at: appliedLSN, load: load, now: now) else {

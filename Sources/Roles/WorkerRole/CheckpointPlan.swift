@@ -33,6 +33,7 @@ struct CheckpointPlan {
     /// Notes that a barrier was applied: its window is announced after the next checkpoint.
     mutating func windowEnded() { hasEndedWindow = true }
 
+    /// Returns whether a checkpoint is due: enough was applied or a window ended, and the interval has passed.
     func isDue(_ moment: Moment, at now: Int64) -> Bool {
         let isDue =
             switch moment {
