@@ -93,6 +93,7 @@ final class BatchStream: Sendable {
         stream.finish(error.status, error.description, trailers: error.trailers)
     }
 
+    /// Notes that the client sends no more batches.
     func halfClosed() {
         let ending = state.withLock { state in
             state.isHalfClosed = true

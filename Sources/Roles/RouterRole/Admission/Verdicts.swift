@@ -9,6 +9,7 @@ struct Verdicts: Equatable {
     /// The number of verdicts in force.
     var count: Int { ranges.values.reduce(0) { $0 + $1.count } }
 
+    /// Returns whether the batch at `lsn` is left out for the worker.
     func covers(_ worker: WorkerName, _ lsn: LSN) -> Bool {
         ranges[worker]?.contains { $0.contains(lsn) } ?? false
     }

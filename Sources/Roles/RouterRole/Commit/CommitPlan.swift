@@ -180,7 +180,7 @@ struct CommitPlan {
         if faults.contains(.forgottenBatches) { self.state.dedup = DedupWindow() }
     }
 
-    // MARK: One group
+    // MARK: Processing a group
 
     /// Takes a group with the barriers and verdicts requested for it. `unaccounted` is what the aggregator has reported
     /// of uncertain events since the last group.
@@ -257,6 +257,7 @@ struct CommitPlan {
         return hand.hadBatches ? !group.holdsBatches : hand.hold.isOver(at: now)
     }
 
+    /// Ends the work on the current group.
     private mutating func conclude(_ outcome: Outcome) -> Conclusion {
         guard let hand else { preconditionFailure("no group is in hand") }
         self.hand = nil
@@ -271,7 +272,7 @@ struct CommitPlan {
         )
     }
 
-    // MARK: What stands in the way
+    // MARK: Admission
 
     /// Returns the action required before the group's batches are taken; nil if there is none, or no batch is left.
     private mutating func admit(_ group: CommitGroup, _ seen: Surroundings) -> Action? {
@@ -341,7 +342,7 @@ struct CommitPlan {
         )
     }
 
-    // MARK: What goes into a group
+    // MARK: Records of a group
 
     /// Appends the records that are due after the group's batches.
     private mutating func complete(_ group: CommitGroup, _ seen: Surroundings) {
@@ -449,7 +450,7 @@ struct CommitPlan {
         group.entries.append(entry)
     }
 
-    // MARK: What became of a write
+    // MARK: Result of a write
 
     /// Returns the totals as of each of the group's records. The first one includes counts that no record contains yet.
     private func counts(of group: CommitGroup) -> [LogCounts] {

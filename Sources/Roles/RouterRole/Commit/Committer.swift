@@ -96,6 +96,7 @@ final class Committer: @unchecked Sendable {
         }
     }
 
+    /// Gathers the input of the plan's decisions.
     private func look() -> CommitPlan.Surroundings {
         CommitPlan.Surroundings(
             now: WallClock.monotonic(),
@@ -137,6 +138,8 @@ final class Committer: @unchecked Sendable {
         }
     }
 
+    /// Completes a group: answers its requests (barriers that were not written are requested again), and hands it to
+    /// the fabric if it is durable.
     private func conclude(_ end: CommitPlan.Conclusion) {
         if end.outcome == .givenUp { queue.askAgain(end.requests) }
         if let barrier = end.barrier { for request in end.requests { request.done(barrier) } }
@@ -150,6 +153,7 @@ final class Committer: @unchecked Sendable {
         trim()
     }
 
+    /// Removes the part of the log that no worker needs any more.
     private func trim() {
         do throws(SystemError) {
             guard try log.trim(below: fabric.trimmableLSN) else { return }
@@ -186,7 +190,7 @@ final class Committer: @unchecked Sendable {
         answered(refusal.tickets)
     }
 
-    // MARK: What an operator should know
+    // MARK: Logging
 
     private func report(_ notice: CommitPlan.Notice) {
         switch notice {

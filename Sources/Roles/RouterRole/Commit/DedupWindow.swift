@@ -190,6 +190,7 @@ struct DedupWindow {
         return place
     }
 
+    /// Evicts a range if the client, or all clients together, have the maximum number.
     private mutating func makeRoom(for client: [UInt8]) {
         func isLess(_ left: Range, _ right: Range) -> Bool {
             (left.count, left.lastUse) < (right.count, right.lastUse)

@@ -71,6 +71,7 @@ final class DeadLetterDesk: @unchecked Sendable {
         wakeup.signal()
     }
 
+    /// Takes the operator's commands that the fabric's thread has to handle.
     func takeRequests() -> [Skip] {
         condition.withLock {
             defer { requests = [] }
@@ -110,6 +111,7 @@ final class DeadLetterDesk: @unchecked Sendable {
 
     // MARK: The thread
 
+    /// Processes cases until `end` is called.
     func run() {
         while let next = take() {
             let outcome = decide(next)
@@ -125,6 +127,7 @@ final class DeadLetterDesk: @unchecked Sendable {
         }
     }
 
+    /// Waits for the next case; returns nil after `end`.
     private func take() -> DeadLetterCase? {
         condition.withLock {
             while cases.isEmpty, !isEnded {
@@ -134,6 +137,7 @@ final class DeadLetterDesk: @unchecked Sendable {
         }
     }
 
+    /// Processes a case: letter, verdict in the log, then the letter counts.
     private func decide(_ given: DeadLetterCase) -> Result<DeadLetterCase.Outcome, TraceError> {
         do {
             let letter = try write(given)
@@ -218,6 +222,8 @@ final class DeadLetterDesk: @unchecked Sendable {
         )
     }
 
+    /// Determines the range of a case. For an operator's skip the worker's process is killed first, so that its
+    /// checkpoint no longer changes.
     private func plan(for given: DeadLetterCase) throws -> Plan {
         switch given.ground {
         case .crash(let lsn, let reason):
@@ -247,6 +253,7 @@ final class DeadLetterDesk: @unchecked Sendable {
         }
     }
 
+    /// Returns the first LSN at or after `lsn` that no verdict in force covers for the worker.
     private func open(for given: DeadLetterCase, from lsn: LSN) -> LSN {
         given.verdicts.firstOpen(for: given.worker, from: lsn)
     }

@@ -28,6 +28,7 @@ enum DeadLetterRecovery {
         file.hasSuffix(suffix) ? DeadLetterName(file.dropLast(suffix.count)) : nil
     }
 
+    /// Decides on a letter whose sidecar says that it does not count yet.
     private static func settle(
         _ name: DeadLetterName,
         _ verdicts: Verdicts,

@@ -60,6 +60,7 @@ struct DeadLetterWriter: ~Copyable {
         batch.append(name)
     }
 
+    /// Writes the collected batch with its host and semantics.
     private mutating func flush() throws(SystemError) {
         guard batch.count > 0 else { return }
         // The field `host` of `TraceBatch`, length-delimited.

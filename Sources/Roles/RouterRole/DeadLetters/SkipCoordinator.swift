@@ -23,6 +23,7 @@ struct SkipCoordinator {
         let routedLSN: LSN
     }
 
+    /// Returns whether the worker is held, and must not be sent anything.
     func holds(_ worker: WorkerName) -> Bool { held.contains(worker) }
 
     /// Handles a worker's claim that a record keeps ending it. Only one claim of each incarnation is accepted; if it is
@@ -67,6 +68,7 @@ struct SkipCoordinator {
         }
     }
 
+    /// Submits a case and holds its worker; returns false if there is no room for the case.
     @discardableResult private mutating func hold(
         _ worker: WorkerName,
         _ ground: DeadLetterCase.Ground,
@@ -100,6 +102,7 @@ struct SkipCoordinator {
         published?[resource] = max(known, window)
     }
 
+    /// Returns how the worker could start anew.
     private func renewal(of worker: WorkerName, counted: LSN?, _ place: Place) -> WorkerRenewal {
         let begin = place.log.lowerBound
         guard let published else {

@@ -101,6 +101,7 @@ final class FabricLoop: RoutingPort {
         lastGathered = now
     }
 
+    /// Passes the log's current extent to the state.
     private func look() {
         let durable = inbox.durableLSN
         state.see(
@@ -138,7 +139,7 @@ final class FabricLoop: RoutingPort {
         return isBusy
     }
 
-    // MARK: What comes
+    // MARK: Incoming messages
 
     private func receiveFromWorkers() {
         while let message = workers.receive() {
@@ -173,7 +174,7 @@ final class FabricLoop: RoutingPort {
         }
     }
 
-    // MARK: What goes
+    // MARK: Routing port
 
     func send(_ message: RoutingState.Message, to peer: RoutingID) -> ZMQSendResult {
         var rest: [ZMQFrame] = []

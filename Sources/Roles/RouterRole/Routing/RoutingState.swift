@@ -166,6 +166,7 @@ struct RoutingState: ~Copyable {
         }
     }
 
+    /// Switches to the slot map and window after a barrier that ends at `end`.
     private mutating func passed(_ barrier: BarrierPayload, end: LSN, _ now: Int64) {
         let before = maps.current
         maps.append(barrier, end: end)
@@ -176,6 +177,7 @@ struct RoutingState: ~Copyable {
         sessions.windowChanged()
     }
 
+    /// Returns whether a gate keeps the worker from being sent records from `lsn` on.
     private func blocks(_ worker: WorkerName, at lsn: LSN) -> Bool {
         !faults.contains(.openGates) && gates.blocks(worker, at: lsn)
     }
@@ -196,10 +198,12 @@ struct RoutingState: ~Copyable {
         for worker in silent where isReady(worker, at: begin) { sessions.skip(worker, to: end) }
     }
 
+    /// Returns whether the worker was sent everything below `lsn`, and no gate blocks it there.
     private func isReady(_ worker: WorkerName, at lsn: LSN) -> Bool {
         sessions[worker]?.position == lsn && !blocks(worker, at: lsn)
     }
 
+    /// Sends a share that ends at `end`. If the socket does not accept it, the worker reads the log later.
     private mutating func deliver(
         _ payload: SharePayload,
         to worker: WorkerName,
@@ -219,7 +223,7 @@ struct RoutingState: ~Copyable {
         }
     }
 
-    // MARK: Workers behind
+    // MARK: Catch-up
 
     /// The next readings, one for each worker that is behind and may be sent more, sorted by name.
     var readings: [Reading] {
@@ -264,8 +268,10 @@ struct RoutingState: ~Copyable {
         fence(reading.worker, "its part of the log cannot be read: \(error)", port)
     }
 
-    // MARK: What workers say
+    // MARK: Messages of workers
 
+    /// Starts a session with the worker that sent the hello, or refuses it. A session of an older process of that name
+    /// ends.
     mutating func hello(_ hello: WorkerHello, from peer: RoutingID, _ port: some RoutingPort) {
         let worker = hello.worker
         if let old = sessions[worker], old.peer != peer {
@@ -326,6 +332,7 @@ struct RoutingState: ~Copyable {
         damaged.contains { $0.contains(lsn) && $0.upperBound >= log.readable.lowerBound }
     }
 
+    /// Handles a worker's progress report; a worker whose report cannot be true is disconnected.
     mutating func progress(
         _ progress: WorkerProgress,
         from peer: RoutingID,
@@ -341,6 +348,7 @@ struct RoutingState: ~Copyable {
         trim()
     }
 
+    /// Ends the worker's session, and sends it the reason.
     private mutating func fence(_ worker: WorkerName, _ reason: String, _ port: some RoutingPort) {
         guard let session = sessions[worker] else { return }
         let fenced = WorkerFenced(worker: worker, incarnation: session.incarnation, reason: reason)
@@ -360,7 +368,7 @@ struct RoutingState: ~Copyable {
         verdicts.trim(below: log.readable.lowerBound)
     }
 
-    // MARK: Events set aside
+    // MARK: Dead letters
 
     private var place: SkipCoordinator.Place {
         SkipCoordinator.Place(
@@ -384,13 +392,15 @@ struct RoutingState: ~Copyable {
     /// Resumes workers whose cases are closed; the groups with their verdicts have been routed.
     mutating func closed(_ workers: [WorkerName]) { skips.closed(workers) }
 
+    /// Notes that the aggregator has connected.
     mutating func aggregatorHeard() { skips.aggregatorHeard() }
 
+    /// Notes that the aggregator has published a window.
     mutating func published(_ window: UInt64, of resource: Resource) {
         skips.published(window, of: resource)
     }
 
-    // MARK: Slots that move
+    // MARK: Hand-over of slots
 
     /// Opens the gates whose old owners have reached their barrier with a checkpoint, and measures how long slots were
     /// paused.
@@ -412,7 +422,7 @@ struct RoutingState: ~Copyable {
     /// Whether every slot has the owner of the last barrier's map.
     var isHandedOver: Bool { gates.isEmpty }
 
-    // MARK: What others want to know
+    // MARK: Reports
 
     /// Returns the current owners of slots; nil if they have not changed since the last call.
     mutating func takeHoldings() -> [SlotHolding]? {
