@@ -9,21 +9,23 @@ import TraceMetrics
 package import TraceModel
 import ZeroMQ
 
-/// The aggregator as a whole: merged metrics, final files, pages. The process has changed into the data
-/// directory and blocks all signals.
+/// Runs the aggregator: merged metrics, final files and the HTTP pages.
+///
+/// The process has changed into the data directory and blocks all signals before it creates one.
 package final class Aggregator: Sendable {
+    /// Settings of an aggregator.
     package struct Configuration: Sendable {
         package var metricsAddress: MetricsAddress
-        /// IANA name, for the trace files' metadata.
+        /// IANA name of the zone that the trace files' metadata state.
         package var timeZoneName: String
-        /// Of traces and tables; nil: none.
+        /// Compression of trace files and tables; nil writes them plain.
         package var compression: FileCompression?
-        /// Of tables.
+        /// Columns of the tables.
         package var csvColumns: CSVColumns
-        /// Series of processes that each metric shows.
+        /// Maximum number of per-process series that each metric shows.
         package var seriesLimit: Int
         package var retention: RetentionPolicy
-        /// Makes damaged segments again; nil: they are set aside.
+        /// Program that rebuilds damaged segments; if nil, they are set aside.
         package var rebuildProgram: RebuildProgram?
 
         package init(
@@ -45,10 +47,10 @@ package final class Aggregator: Sendable {
         }
     }
 
-    /// The files by which others find this process.
+    /// Files by which other processes reach this one.
     package static let reachedBy = [AggregatorPaths.lock, "\(ClusterPaths.run)/aggregator.sock"]
 
-    /// Where the pages are: with the port that was found where 0 was asked for.
+    /// Address of the pages; has the actual port if port 0 was requested.
     package let address: MetricsAddress
 
     private let shared: SharedState
@@ -61,8 +63,8 @@ package final class Aggregator: Sendable {
     private let lock: Int32
     private let log: Logger
 
-    /// Starts everything; returns once fabric and pages can be reached. Blocks. Throws where another aggregator has
-    /// the directory, the address is taken, or the directory can't be read.
+    /// Starts all threads and returns once the fabric and the pages can be reached. Blocks.
+    /// - Throws: if another aggregator uses the directory, the address is taken, or the directory cannot be read.
     package init(_ configuration: Configuration, log: Logger) throws {
         self.log = log
         lock = try Self.takeLock()
@@ -120,7 +122,8 @@ package final class Aggregator: Sendable {
         server = try HTTPServer(socket, tally: http, log: log) { await routes.respond(to: $0) }
     }
 
-    /// Ends: no new messages, the merge under way is finished, the metrics are saved. Blocks; once only.
+    /// Stops the aggregator: refuses new messages, finishes the current merge, and saves the metrics. Blocks; to be
+    /// called once.
     package func stop() {
         fabric.stop()
         merges.stop()
@@ -135,7 +138,8 @@ package final class Aggregator: Sendable {
 
     // MARK: Parts of the start
 
-    /// A second bind of the fabric's path would steal it without a word, so the lock comes first.
+    /// Takes the lock of the data directory. It comes before the bind, because a second bind would silently take
+    /// over the path of the first aggregator's socket.
     private static func takeLock() throws -> Int32 {
         try FileSystem.createDirectory(ClusterPaths.run, mode: 0o700)
         let file = try File(AggregatorPaths.lock, .readWrite)
@@ -149,7 +153,7 @@ package final class Aggregator: Sendable {
         return dup(file.descriptor)
     }
 
-    /// Returns once the socket is bound.
+    /// Starts the fabric thread; returns once its socket is bound.
     private static func start(_ fabric: FabricThread) throws -> DedicatedThread {
         let bound = Mutex<(isKnown: Bool, error: ZMQError?)>((false, nil))
         let signal = try Wakeup()

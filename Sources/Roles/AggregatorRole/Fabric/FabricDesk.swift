@@ -10,7 +10,7 @@ import TraceMetrics
 import TraceModel
 import ZeroMQ
 
-/// What the fabric thread does with each message and each tick. Belongs to that thread.
+/// Handles the fabric thread's messages and periodic work. Used by that thread only.
 struct FabricDesk {
     private let socket: ZMQSocket
     private let shared: SharedState
@@ -25,27 +25,28 @@ struct FabricDesk {
     /// The newest incarnation of each process.
     private var peers: [String: Peer] = [:]
     private var expected: Set<WorkerName> = []
-    /// Who was asked for everything it has, and when (monotonic nanoseconds).
+    /// When each peer was asked to send its complete state (monotonic nanoseconds).
     private var asked: [Peer: Int64] = [:]
     private var rebuilds: SegmentRebuilds
     private var counts = MergeCounts()
     private var skew = WorkerSkew()
     private var account = QuietAccount()
     private var isCountingChanged = true
-    /// When the router was last given a sign of life (monotonic nanoseconds).
+    /// When the last heartbeat was sent to the router (monotonic nanoseconds).
     private var beatAt: Int64 = .min / 2
-    /// When how far merges are was told last (monotonic nanoseconds).
+    /// When the progress of merges was last published (monotonic nanoseconds).
     private var mergingToldAt: Int64 = .min / 2
-    /// When the HTTP server's counts were last taken into the metrics (monotonic nanoseconds).
+    /// When the HTTP server's counts were last published (monotonic nanoseconds).
     private var httpToldAt: Int64 = .min / 2
-    /// Resources whose merge failed, until when (monotonic nanoseconds).
+    /// Resources whose merge failed, with the time of the next attempt (monotonic nanoseconds).
     private var blocked: [Resource: Int64] = [:]
     private var obstacles: [Resource: String] = [:]
     private var mergeFailures: [Resource: Recurrence] = [:]
     private var refusedMessage = Recurrence()
-    /// When what others leave in files was last looked at (monotonic nanoseconds).
+    /// When the files of workers and the supervisor were last read (monotonic nanoseconds).
     private var filesSeen: Int64 = 0
-    /// Ends noticed of processes for which no supervisor writes any down, by name.
+    /// Ends of processes that this thread noticed, by process name. Used for processes whose ends no supervisor
+    /// records.
     private var ends: [String: ProcessEnds] = [:]
 
     init(
@@ -75,7 +76,7 @@ struct FabricDesk {
 
     // MARK: Messages
 
-    /// Takes what has come, at most some hundred messages, so that ticks are not kept waiting.
+    /// Handles the messages that have arrived, at most 256 per call, so that ticks are not delayed.
     mutating func receive() {
         for _ in 0..<256 {
             guard let message = socket.receive() else { return }
@@ -126,7 +127,7 @@ struct FabricDesk {
         }
     }
 
-    /// False where the worker has to tell all its series anew.
+    /// Applies a worker's series; returns false if the worker has to send all of its series again.
     private func take(
         _ series: MetricSeries,
         _ frame: UnsafeRawBufferPointer
@@ -138,7 +139,8 @@ struct FabricDesk {
         }
     }
 
-    /// A worker that is asked who it is begins anew; what it had sent before still comes in.
+    /// Asks a peer for its complete state, at most once a second. A worker that receives the aggregator's heartbeat
+    /// starts to send all series again; messages it sent before still arrive.
     private mutating func askForAll(_ peer: Peer) {
         let now = WallClock.monotonic()
         guard now - asked[peer, default: .min / 2] >= 1_000_000_000 else { return }
@@ -160,8 +162,9 @@ struct FabricDesk {
         )
     }
 
-    /// Notes a sign of life. A new peer is told who this is: a worker then sends all its metrics, as
-    /// what changed before may be lost, and the router learns of merges it may have missed.
+    /// Records that a peer is alive, and introduces the aggregator to a new peer. A worker then sends all its
+    /// metrics, because earlier changes may be lost. The router also receives the last merged windows, because it
+    /// may have missed those messages.
     private mutating func greet(_ peer: Peer) {
         monitor.heard(from: peer.member, now: WallClock.monotonic())
         shared.withLock { $0.store.heard(peer.process, incarnation: peer.incarnation) }
@@ -216,15 +219,15 @@ struct FabricDesk {
     }
 
     private func send(_ message: ClusterMessage, to peer: Peer) {
-        // What can't be sent now is asked for again: workers announce until they are answered, and a
-        // router that comes back is told the last windows.
+        // A message that cannot be sent now is requested again: workers repeat announcements until they are
+        // answered, and a router that reconnects is sent the last windows.
         guard let bytes = try? message.encode() else { return }
         _ = socket.send(to: peer.routingID, head: bytes)
     }
 
     // MARK: Ticks
 
-    /// Everything that is not an answer to a message. `now` is monotonic nanoseconds.
+    /// Does everything that is not a response to a message. `now` is in monotonic nanoseconds.
     mutating func tick(now: Int64) {
         for event in monitor.tick(now: now) { notice(event) }
         for outcome in merges.takeOutcomes() { settle(outcome, now: now) }
@@ -246,7 +249,7 @@ struct FabricDesk {
         publishCounts()
     }
 
-    /// The router watches this process, as this one watches all others.
+    /// Sends a heartbeat to the router, which monitors this process as this one monitors all others.
     private mutating func beat(now: Int64) {
         let interval = Int64(Limits.heartbeatSeconds) * 1_000_000_000
         guard now - beatAt >= interval, let router = peers[MetricSnapshot.router] else { return }
@@ -283,7 +286,7 @@ struct FabricDesk {
     private mutating func settle(_ outcome: MergeThread.Outcome, now: Int64) {
         let job = outcome.job
         do {
-            // The window stays claimed until it can be merged.
+            // The window stays marked as being merged until its segments are rebuilt.
             if !outcome.damaged.isEmpty { return try rebuilds.begin(job, damaged: outcome.damaged) }
             let files = try outcome.result.get()
             var marked = ledger
@@ -310,7 +313,7 @@ struct FabricDesk {
         } catch { fail(job, error, now: now) }
     }
 
-    /// Called once, as a window is merged once.
+    /// Counts and logs a lost segment. Called once per loss, because a window is merged once.
     private func report(_ loss: SegmentLoss, of job: MergeJob) {
         shared.withLock { $0.count(.segmentDamaged) }
         let reason = job.repair?.reasons[loss.path] ?? "it was made again, and is damaged again"
@@ -325,7 +328,7 @@ struct FabricDesk {
         )
     }
 
-    /// Called once, as a window is merged once.
+    /// Logs rebuilt segments. Called once per rebuilt output, because a window is merged once.
     private func report(_ rebuilt: MergeJob.Repair.Rebuilt, of job: MergeJob) {
         log.warning(
             "damaged segments were made again from the log; nothing is lost",
@@ -337,7 +340,8 @@ struct FabricDesk {
         )
     }
 
-    /// The window is tried again; only the router, where somebody may wait, is told.
+    /// Schedules another attempt for a window whose merge failed. Only the router is notified, because a client may
+    /// be waiting there.
     private mutating func fail(_ job: MergeJob, _ error: any Error, now: Int64) {
         ledger.giveBack(job)
         blocked[job.resource] = now + Int64(Limits.mergeRetrySeconds) * 1_000_000_000
@@ -368,7 +372,7 @@ struct FabricDesk {
         }
     }
 
-    /// An overlap is a bug somewhere and needs a person; told once.
+    /// Reports overlapping announcements, once each: they are caused by a bug and need an operator.
     private mutating func tellObstacles() {
         for resource in Resource.allCases {
             guard let (window, coverage) = ledger.obstacle(of: resource),
@@ -388,7 +392,7 @@ struct FabricDesk {
         }
     }
 
-    /// Looks, once a second, what workers and the supervisor have left in files.
+    /// Reads, once a second, the files that workers and the supervisor write for others.
     private mutating func noteFiles(now: Int64) {
         guard now - filesSeen >= 1_000_000_000 else { return }
         filesSeen = now
@@ -396,7 +400,7 @@ struct FabricDesk {
         noteEnds()
     }
 
-    /// Workers that have left word that starting them again changes nothing.
+    /// Finds workers that have recorded that restarting them does not help.
     private func noteLost() {
         var lost: [WorkerName: String] = [:]
         for worker in expected {
@@ -411,8 +415,8 @@ struct FabricDesk {
         shared.withLock { $0.store.lost = seen }
     }
 
-    /// Processes that do not stay up. One that is killed as soon as it has started may never be heard, so the supervisor's
-    /// word counts where there is one.
+    /// Reports processes that keep ending. A process that is killed right after its start may never send a message,
+    /// so the supervisor's record is used if there is one.
     private func noteEnds() {
         let now = Self.seconds()
         var recent: [String: RecentEnds] = [:]
@@ -429,7 +433,7 @@ struct FabricDesk {
                 problem: ends.problem(of: process, at: now)
             )
         }
-        // One that waits for an operator has left word.
+        // A router that waits for an operator has recorded the reason in a file.
         if let text = try? FileSystem.contents(ClusterPaths.routerLost) {
             let ends = recent[MetricSnapshot.router] ?? .none
             recent[MetricSnapshot.router] = RecentEnds(
@@ -467,7 +471,7 @@ struct FabricDesk {
         isCountingChanged = true
     }
 
-    /// Once a second is enough for those who watch.
+    /// Publishes the state of merges, at most once a second.
     private mutating func noteMerging(now: Int64) {
         guard now - mergingToldAt >= 1_000_000_000 else { return }
         var state = MergeState(current: merges.current, rebuilding: rebuilds.current)
@@ -493,7 +497,7 @@ struct FabricDesk {
         isCountingChanged = true
     }
 
-    /// As `noteMerging`.
+    /// Publishes the HTTP server's counts, at most once a second.
     private mutating func noteHTTP(now: Int64) {
         guard now - httpToldAt >= 1_000_000_000 else { return }
         let seen = http.counts

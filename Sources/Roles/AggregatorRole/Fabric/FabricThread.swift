@@ -8,8 +8,8 @@ import TraceMetrics
 import TraceModel
 import ZeroMQ
 
-/// Hears workers and router, and tells them what is merged. Owns the ledger and the peers; shares the
-/// merged metrics with the pages.
+/// Receives messages from workers and the router, and sends them the merged windows. Owns the ledger and the peers;
+/// shares the merged metrics with the pages.
 final class FabricThread: Sendable {
     private let shared: SharedState
     private let merges: MergeThread
@@ -44,8 +44,8 @@ final class FabricThread: Sendable {
         self.log = log
     }
 
-    /// Starts the thread. `onBound` is called on it once, with the error where the socket can't be bound;
-    /// then the thread ends.
+    /// Starts the thread. `onBound` is called on it once; if its argument is an error, the socket could not be
+    /// bound and the thread ends.
     func start(_ onBound: @escaping @Sendable (ZMQError?) -> Void) -> DedicatedThread {
         DedicatedThread("fabric") {
             do throws(ZMQError) {
@@ -57,7 +57,7 @@ final class FabricThread: Sendable {
         }
     }
 
-    /// The thread ends after the message in hand.
+    /// Makes the thread end after the current message.
     func stop() {
         isStopping.store(true, ordering: .releasing)
         wakeup.signal()

@@ -4,13 +4,13 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// All pages of one reading of the shared state. Pages are rendered when they are first asked for.
+/// Pages of one snapshot of the shared state. Each page is rendered at its first request.
 struct Generation {
     let reading: MetricReading
     let status: ClusterStatus
-    /// Whether the reading has the families.
+    /// Whether the reading includes the metric families.
     let hasFamilies: Bool
-    /// As in `SharedState`, when the reading was taken.
+    /// The value of `SharedState.Content.silences` when the reading was taken.
     let silences: Int
     /// Monotonic nanoseconds.
     let builtAt: Int64
@@ -31,7 +31,7 @@ struct Generation {
         self.builtAt = builtAt
     }
 
-    /// The page's bytes; some 100 ms for 50,000 series the first time.
+    /// Returns the page's bytes. The first call for a page takes about 100 ms for 50,000 series.
     mutating func body(of page: Page) throws -> SharedBody {
         if let body = rendered[page] { return body }
         let body: SharedBody

@@ -1,18 +1,19 @@
 import TraceFiles
 import TraceModel
 
-/// What waits to be merged, and how far the merge under way is.
+/// Number of windows that wait for a merge, and progress of the current merge.
 struct MergeState: Sendable, Equatable {
+    /// The current merge.
     struct Current: Sendable, Equatable {
         let resource: Resource
         let window: UInt64
-        /// Bytes of segments.
+        /// Progress in bytes of segments.
         var progress: MergeProgress
     }
 
-    /// Windows that a worker has closed and that are not merged; the one being merged is not counted.
+    /// Windows that a worker has closed and that are not merged, without the one being merged.
     var waiting: [Resource: Int] = [:]
     var current: Current?
-    /// Whose damaged segments are being made again.
+    /// Window of the worker whose damaged segments are being rebuilt.
     var rebuilding: WorkerWindow?
 }

@@ -1,11 +1,11 @@
 package import TraceModel
 
-/// The last window of a resource that stands under its final names. Saved; the next window begins at its
-/// barrier.
+/// The last merged window of a resource. It is saved; the next window begins at its barrier.
 package struct MergedMark: Codable, Equatable, Sendable {
     package var window: UInt64
-    /// Nil where only the records of final files know the window: then the next one begins where its segments do.
+    /// LSN of the window's barrier. Nil if the window is known only from the records of final files; the next
+    /// window then begins at its first segment.
     package var barrierLSN: LSN?
-    /// The window's final files, relative to the data directory.
+    /// Paths of the window's final files, relative to the data directory.
     package var files: [String]
 }

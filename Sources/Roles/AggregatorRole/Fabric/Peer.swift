@@ -3,13 +3,13 @@ import TraceMetrics
 import TraceModel
 import ZeroMQ
 
-/// A process on the other end of the fabric, by the name its socket goes by: `function.0.e17`.
+/// A process at the other end of the fabric, identified by its socket's name, for example `function.0.e17`.
 struct Peer: Hashable, Sendable {
     let routingID: RoutingID
     let process: String
     let incarnation: UInt64
 
-    /// nil where the name is none of ours.
+    /// Parses the routing ID; nil if it is not the name of a worker or the router.
     init?(_ routingID: RoutingID) {
         let text = routingID.description
         guard let mark = text.lastIndex(of: "."), text[text.index(after: mark)...].first == "e",

@@ -1,23 +1,23 @@
 import TraceMetrics
 
-/// Finds how many of the events received nothing is counted of, once a cluster has been quiet for a while: then they have been
-/// lost with a part of the log. Pure; times are monotonic nanoseconds.
+/// Counts received events that appear in no result once the cluster has been idle for a while. Such events were
+/// lost with a part of the log. Pure; times are in monotonic nanoseconds.
 struct QuietAccount {
-    /// Of one reading.
+    /// The two totals that are compared, from one reading of the status.
     private struct Sums: Equatable {
         let received: UInt64
         let accounted: UInt64
     }
 
     private var last: Sums?
-    /// Since when nothing has changed.
+    /// Time of the last change.
     private var since: Int64 = 0
 
-    /// Workers tell all that they have counted within this time from when nothing more comes.
+    /// How long the cluster must be idle. Workers report all their counts within this time after the last event.
     private static let quietNanoseconds: Int64 = 5_000_000_000
 
-    /// Nil while a worker lags behind, or anything has changed lately, or `isUp` is false as a process is missing. To be asked
-    /// again and again.
+    /// Returns the number of unaccounted events. Nil if a worker lags, a value changed within the last 5 s, or
+    /// `isUp` is false because a process is missing. To be called periodically.
     mutating func unaccounted(
         by router: RouterStatus,
         written: UInt64,

@@ -2,26 +2,27 @@ import Synchronization
 import TraceMetrics
 import TraceModel
 
-/// What the fabric thread changes and the pages show. One lock, so that a page is of one moment.
+/// State that the fabric thread changes and the pages show. A single lock makes each page a consistent snapshot.
 final class SharedState: Sendable {
+    /// The state that the lock protects.
     struct Content: Sendable {
         var store: MetricStore
         var marks: [Resource: MergedMark]
         var merging = MergeState()
-        /// As `WorkerSkew.ratios`.
+        /// The latest `WorkerSkew.ratios`.
         var skew: [WorkerName: Double] = [:]
-        /// What the store took in since it was saved.
+        /// Messages that the store applied since it was last saved.
         var journal = MetricJournal()
-        /// How often a process was found silent. A page of before shows it as well.
+        /// Number of times that a process was found silent. A page built before the latest one is out of date.
         var silences = 0
 
-        /// What is to be shown, with the histograms that have counted most by now.
+        /// Returns a snapshot for the pages, including the histograms that currently have the highest counts.
         mutating func reading() -> MetricReading {
             if store.chooseHistograms() { journal.appendChoice() }
             return store.reading()
         }
 
-        /// Counts something that the aggregator lost.
+        /// Counts a loss of the aggregator's own.
         mutating func count(_ loss: LossKind) {
             store.count(loss)
             journal.append(loss, 1)

@@ -1,22 +1,23 @@
 import ClusterMessages
 import TraceModel
 
-/// Whether the ranges that workers applied make a whole window: for each slot they join from its begin to
-/// its barrier, whoever owned the slot when. Pure.
+/// Result of checking whether the ranges that workers applied form a complete window. A window is complete if each
+/// slot's ranges join from the window's begin to its barrier, whichever workers owned the slot meanwhile. Pure.
 enum SlotCoverage: Equatable {
     case complete
-    /// Something is still to be announced; the first slot that lacks it.
+    /// An announcement is missing; the first slot that has a gap.
     case gap(slot: UInt8, at: LSN)
-    /// Two workers applied the same records: a bug, and the window must not be merged.
+    /// Two workers applied the same records. This is a bug, and the window must not be merged.
     case overlap(slot: UInt8, at: LSN)
 
-    /// `start` nil where the begin has been lost: then all slots must begin at one LSN. O(ranges log ranges).
+    /// Checks the ranges. `start` is nil if the window's begin is lost; then all slots must begin at the same LSN.
+    /// O(ranges log ranges).
     static func of(_ ranges: [SlotRange], from start: LSN?, to barrier: LSN) -> SlotCoverage {
         guard let start = start ?? ranges.map(\.fromLSN).min() else {
             return .gap(slot: 0, at: barrier)
         }
         var bySlot = [[SlotRange]](repeating: [], count: Slot.count)
-        // An empty range covers nothing, and could not be put in order among its neighbours.
+        // An empty range covers nothing and has no defined position among its neighbours.
         for range in ranges where range.fromLSN < range.toLSN {
             for slot in range.slots { bySlot[Int(slot)].append(range) }
         }

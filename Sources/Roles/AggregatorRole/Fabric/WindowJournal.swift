@@ -5,15 +5,16 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// The saved marks of merged windows. A window is reported as merged only once its mark is on the disk. Kept twice
-/// (`MirroredFile`), JSON; a version before kept one copy, gzip of the same.
+/// Stores the marks of merged windows. A window is reported as merged only after its mark is on disk.
+///
+/// Two copies of a JSON file (`MirroredFile`); an earlier version kept one gzip-compressed copy.
 struct WindowJournal: Sendable {
-    /// What was saved, and what was wrong with it.
+    /// The saved marks and the damage found.
     struct Loaded {
         var marks: [Resource: MergedMark]
-        /// One copy was damaged, and the other one is sound.
+        /// Set if one copy was damaged and the other is sound.
         var healed: String?
-        /// No copy is sound: the marks are those that the records of final files prove.
+        /// Set if no copy is sound; the marks are then taken from the records of final files.
         var lost: TraceError?
     }
 
@@ -26,7 +27,7 @@ struct WindowJournal: Sendable {
         try file.publish { writer in text.withUnsafeBytes { writer.body.append($0) } }
     }
 
-    /// The marks; both copies are sound when this returns. Blocks.
+    /// Returns the marks; both copies are sound when this returns. Blocks.
     func load() throws -> Loaded {
         do {
             guard let content = try file.read(remedy: "") else { return try rebuilt(because: nil) }
@@ -44,7 +45,7 @@ struct WindowJournal: Sendable {
         }
     }
 
-    /// What a version before has saved.
+    /// Reads the file of the earlier version.
     private func previous() -> [Resource: MergedMark]? {
         guard let compressed = try? FileSystem.contents(AggregatorPaths.windows),
             let bytes = try? compressed.withUnsafeBytes({
@@ -54,8 +55,9 @@ struct WindowJournal: Sendable {
         return try? Self.parse(bytes)
     }
 
-    /// The last window of each resource of which final files stand. Without damage there are such only where the marks were
-    /// removed, but not the workers' checkpoints: in a directory that was emptied, windows count anew.
+    /// Derives the marks from the last window of each resource that has final files. Without damage this is needed
+    /// only if the marks were removed but the workers' checkpoints were not; in an emptied directory, window
+    /// numbers start again.
     private func rebuilt(because damage: TraceError?) throws -> Loaded {
         let hasWorkers = try FileSystem.list(ClusterPaths.checkpoints).contains {
             $0.hasSuffix(ClusterPaths.checkpointSuffix)

@@ -1,20 +1,22 @@
 import ClusterMessages
 import TraceModel
 
-/// Which windows are announced, complete, being merged and merged, by resource. Pure: no clock, no I/O.
+/// Tracks, by resource, which windows are announced, complete, being merged and merged. Pure: no clock, no I/O.
 ///
-/// A resource's windows are merged in their order, one at a time. A window is complete when the ranges
-/// announced for it join from the last merged window's barrier to its own in each of the 256 slots; the
-/// first window begins at 0. Announcements may come twice, late, and from several owners of a slot.
+/// A resource's windows are merged in order, one at a time. A window is complete when the ranges announced for it
+/// join from the last merged window's barrier to its own in each of the 256 slots; the first window begins at 0.
+/// Announcements may arrive twice, late, and from several owners of a slot.
 struct WindowLedger {
+    /// Response to an announcement.
     enum Answer: Equatable {
         case accepted
-        /// It stands already; its final files, where it is the last one.
+        /// The window is already merged. `files` has its final files if it is the resource's last one.
         case merged(files: [String])
-        /// The announcement contradicts others, or there are too many.
+        /// The announcement contradicts others, or too many windows are pending.
         case refused(String)
     }
 
+    /// A window that is announced and not yet merged.
     private struct Window {
         var barrierLSN: LSN
         var stem: String
@@ -22,16 +24,17 @@ struct WindowLedger {
         var isMerging = false
     }
 
+    /// The windows of one resource.
     private struct Lane {
         var mark: MergedMark?
-        /// Where the first window begins; nil where the mark has been lost.
+        /// LSN at which the first window begins; nil if the mark is lost.
         var start: LSN?
         var windows: [UInt64: Window] = [:]
     }
 
     private var lanes: [Resource: Lane] = [:]
 
-    /// `isLost`: there were marks, and they can't be read any more.
+    /// Creates the ledger. `isLost` says that marks existed and cannot be read any more.
     init(marks: [Resource: MergedMark] = [:], isLost: Bool = false) {
         for resource in Resource.allCases {
             let mark = marks[resource]
@@ -42,7 +45,7 @@ struct WindowLedger {
 
     var marks: [Resource: MergedMark] { lanes.compactMapValues(\.mark) }
 
-    /// Windows announced and not merged, those being merged too.
+    /// Number of windows announced and not merged, including those being merged.
     func unmerged(of resource: Resource) -> Int { lanes[resource]?.windows.count ?? 0 }
 
     mutating func announce(_ segments: SegmentsClosed) -> Answer {
@@ -66,13 +69,13 @@ struct WindowLedger {
                     + " \(window.barrierLSN) as \(window.stem)"
             )
         }
-        // What is being merged is complete; the same again changes nothing.
+        // A window being merged is complete; a repeated announcement changes nothing.
         if !window.isMerging { window.announcements[segments.worker] = segments }
         lane.windows[segments.window] = window
         return .accepted
     }
 
-    /// The next window to merge, which counts as being merged from now on; nil where none is complete.
+    /// Returns the next complete window and marks it as being merged; nil if there is none.
     mutating func nextJob(except blocked: Set<Resource> = []) -> MergeJob? {
         for resource in Resource.allCases where !blocked.contains(resource) {
             guard let lane = lanes[resource], let number = lane.windows.keys.min(),
@@ -89,7 +92,7 @@ struct WindowLedger {
         return nil
     }
 
-    /// The windows up to `last` are being merged as that one.
+    /// Marks all windows up to `last` as being merged and returns them as one job under `last`.
     private mutating func begin(
         _ last: UInt64,
         of resource: Resource,
@@ -110,8 +113,9 @@ struct WindowLedger {
         )
     }
 
-    /// A later window with all before it, where they are complete together: a barrier that was lost with a part of the log
-    /// ended its window for those workers alone that had passed it, and others go on across it.
+    /// Finds a later window that is complete together with all windows before it. If a barrier was lost with a part
+    /// of the log, it ended its window only for the workers that had passed it; the other workers' ranges continue
+    /// across it.
     private static func joined(
         _ lane: Lane,
         from number: UInt64
@@ -139,7 +143,7 @@ struct WindowLedger {
         return nil
     }
 
-    /// The window's final files stand.
+    /// Records that the window's final files are published.
     mutating func finish(_ job: MergeJob, files: [String]) {
         lanes[job.resource]?.mark = MergedMark(
             window: job.window,
@@ -152,14 +156,14 @@ struct WindowLedger {
         }
     }
 
-    /// The merge failed; the window is as before it.
+    /// Returns a window whose merge failed to the state before it.
     mutating func giveBack(_ job: MergeJob) {
         for window in lanes[job.resource]?.windows.keys.filter({ $0 <= job.window }) ?? [] {
             lanes[job.resource]?.windows[window]?.isMerging = false
         }
     }
 
-    /// What keeps a resource's next window from being merged; nil where nothing waits or it is complete.
+    /// Returns what prevents the merge of a resource's next window; nil if none waits or it is complete.
     func obstacle(of resource: Resource) -> (window: UInt64, coverage: SlotCoverage)? {
         guard let number = lanes[resource]?.windows.keys.min(),
             let window = lanes[resource]?.windows[number]

@@ -1,8 +1,9 @@
 import TraceModel
 
-/// How unevenly the events of a resource fall on its workers: what each applied in the last minute over the mean of
-/// all of them. Pure: times are monotonic nanoseconds.
+/// Measures how unevenly a resource's events are spread over its workers. The ratio is a worker's applied events of
+/// the last minute over the mean of all workers of the resource. Pure; times are in monotonic nanoseconds.
 struct WorkerSkew {
+    /// Applied events of all workers at one time.
     private struct Moment {
         let at: Int64
         let applied: [WorkerName: Double]
@@ -11,17 +12,17 @@ struct WorkerSkew {
     static let stepNanoseconds: Int64 = 10_000_000_000
     private static let stepsMax = 6
 
-    /// The oldest first, a step apart.
+    /// Samples, oldest first, `stepNanoseconds` apart.
     private var moments: [Moment] = []
-    /// By worker, in thousandths; none of a resource that is quiet.
+    /// Ratio by worker, rounded to thousandths; absent for an idle resource.
     private(set) var ratios: [WorkerName: Double] = [:]
 
-    /// Whether a step has passed.
+    /// Whether the next sample is due.
     func isDue(now: Int64) -> Bool {
         moments.last.map { now - $0.at >= Self.stepNanoseconds } ?? true
     }
 
-    /// Takes in how many events each worker has applied since it began; one that is new began with none.
+    /// Adds a sample: the events that each worker has applied since it started. A new worker counts from 0.
     mutating func note(_ applied: [WorkerName: Double], now: Int64) {
         if let first = moments.first {
             let lately = applied.map { worker, count in

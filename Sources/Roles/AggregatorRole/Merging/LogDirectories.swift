@@ -2,9 +2,9 @@ import Glibc
 import SystemIO
 import TraceModel
 
-/// Looks after the directories that the loggers of `scripts/cluster` write to. Where one was removed, its logger would write
-/// what nobody finds, and then stand still, with the process whose words it takes: it is started anew, and makes the
-/// directory again. Blocks on the file system.
+/// Restores the directories that the loggers of `scripts/cluster` write to. If such a directory is removed, its
+/// logger writes to unlinked files and later blocks, together with the process whose output it reads. The logger is
+/// therefore restarted, which creates the directory again. Blocks on the file system.
 package struct LogDirectories {
     private static let intervalNanoseconds: Int64 = 5_000_000_000
 
@@ -12,8 +12,8 @@ package struct LogDirectories {
 
     package init() {}
 
-    /// Looks every few seconds, however often it is called; `now`: monotonic nanoseconds. Returns the processes whose
-    /// loggers were started anew.
+    /// Checks the directories, at most every 5 s; `now` is in monotonic nanoseconds. Returns the processes whose
+    /// loggers were restarted.
     package mutating func restore(now: Int64) -> [String] {
         guard now >= nextLook else { return [] }
         nextLook = now + Self.intervalNanoseconds
@@ -21,13 +21,14 @@ package struct LogDirectories {
         return names.filter { !$0.hasPrefix(".") && isAstray($0) && restart($0) }
     }
 
-    /// A logger that has not begun yet has no directory either, and need not be started anew for it.
+    /// Whether a logger's directory is missing. A logger that has not started yet has none either and needs no
+    /// restart.
     private func isAstray(_ name: String) -> Bool {
         !FileSystem.exists("\(ClusterPaths.logs)/\(name)/current")
             && FileSystem.exists("\(ClusterPaths.services)/\(name)/log/supervise/control")
     }
 
-    /// As `s6-svc -t` does; false where nothing supervises the logger.
+    /// Restarts a logger as `s6-svc -t` does; returns false if nothing supervises it.
     private func restart(_ name: String) -> Bool {
         let control = open(
             "\(ClusterPaths.services)/\(name)/log/supervise/control",

@@ -3,8 +3,9 @@ import TraceFiles
 import TraceMetrics
 import TraceModel
 
-/// What the aggregator has to say of itself: cumulative since it started.
+/// The aggregator's own metrics. Counts are cumulative since its start.
 struct MergeCounts {
+    /// Counts of one resource.
     private struct Count {
         var merges = 0.0
         var files = 0.0

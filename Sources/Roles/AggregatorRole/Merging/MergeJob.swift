@@ -3,25 +3,25 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// A window that every slot has announced to its end.
+/// A window to merge: every slot's events are announced up to its barrier.
 struct MergeJob: Sendable, Equatable {
-    /// What was done about damaged segments.
+    /// Results of rebuilding damaged segments.
     struct Repair: Sendable, Equatable {
-        /// Segments of one worker's output that were made again.
+        /// A worker's output with damaged segments that was rebuilt.
         struct Rebuilt: Sendable, Equatable {
             let window: WorkerWindow
-            /// How many were damaged.
+            /// Number of damaged segments.
             let segments: Int
-            /// Of the whole output.
+            /// Rows of the whole output.
             let rows: UInt64
         }
 
-        /// What is merged: all that was announced, with rebuilt outputs in the place of damaged ones.
+        /// The files to merge: all announced ones, with rebuilt outputs in place of damaged ones.
         var files: [ClosedFile]
-        /// Segments in whose place there are others.
+        /// Paths of the segments that rebuilt ones replace.
         var replaced: [String] = []
         var rebuilt: [Rebuilt] = []
-        /// Why a damaged segment could not be made again, by its path.
+        /// Why a damaged segment could not be rebuilt, by its path.
         var reasons: [String: String] = [:]
     }
 
@@ -29,18 +29,19 @@ struct MergeJob: Sendable, Equatable {
     let window: UInt64
     let barrierLSN: LSN
     let stem: String
-    /// By worker and window: also those of windows before, where their barriers were lost with a part of the log.
+    /// Announcements by worker and window. Includes those of earlier windows whose barriers were lost with a part
+    /// of the log.
     let announcements: [SegmentsClosed]
-    /// Nil before damage has been found: it is reported then. Else what is still damaged is set aside.
+    /// Nil at the first attempt, which reports damage. Otherwise, segments that are still damaged are set aside.
     var repair: Repair?
 
-    /// From where to where the window's records lie in the log.
+    /// The LSN range of the window's records.
     var range: Range<LSN> {
         let begin = announcements.flatMap(\.slots).map(\.fromLSN).min() ?? barrierLSN
         return min(begin, barrierLSN)..<barrierLSN
     }
 
-    /// What the workers have announced.
+    /// Decodes the files that the workers announced.
     /// - Throws: `TraceError(.corrupt)`.
     func announcedFiles() throws(TraceError) -> [ClosedFile] {
         var files: [ClosedFile] = []

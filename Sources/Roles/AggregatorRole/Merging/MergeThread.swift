@@ -9,26 +9,28 @@ import TraceModel
 import TraceSummaries
 import ZeroMQ
 
-/// Merges windows, one at a time, on a thread of its own: the fabric never waits for a disk.
+/// Merges windows, one at a time, on its own thread, so that the fabric thread never waits for a disk.
 final class MergeThread: Sendable {
+    /// The result of one merge.
     struct Outcome: Sendable {
         let job: MergeJob
         let result: Result<[String], TraceError>
         let seconds: Double
-        /// Of the segments together.
+        /// Total size of the segments.
         let segmentBytes: UInt64
-        /// Of the final files together.
+        /// Total size of the final files.
         let bytes: UInt64
-        /// Damaged segments that the files are without.
+        /// Damaged segments whose rows are missing in the final files.
         let losses: [SegmentLoss]
-        /// Segments that were found damaged: nothing was merged, as they may be made again.
+        /// Segments that were found damaged. Nothing was merged, because they may be rebuilt.
         let damaged: [String]
     }
 
+    /// State shared with the fabric thread.
     private struct Queue: Sendable {
         var jobs: [MergeJob] = []
         var outcomes: [Outcome] = []
-        /// Merged, and their marks saved: the merger's manifest becomes their record.
+        /// Merged windows whose marks are saved; the merger's manifest becomes their record.
         var settled: [MergeJob] = []
         var current: MergeState.Current?
         var retention = RetentionCounts()
@@ -43,11 +45,11 @@ final class MergeThread: Sendable {
     private let compression: FileCompression?
     private let csvColumns: CSVColumns
     private let retention: RetentionPolicy
-    /// The last merged windows when this started.
+    /// The last merged window of each resource at the start.
     private let marks: [Resource: UInt64]
     private let log: Logger
 
-    /// `onOutcome` is called on the merge thread, once a job.
+    /// Creates the thread's object. `onOutcome` is called on the merge thread, once per job.
     init(
         timeZoneName: String,
         localHostName: String,
@@ -77,7 +79,7 @@ final class MergeThread: Sendable {
         wakeup.signal()
     }
 
-    /// The window's mark is on the disk.
+    /// Records that the window's mark is on disk.
     func settle(_ job: MergeJob) {
         queue.withLock { $0.settled.append(job) }
         wakeup.signal()
@@ -90,12 +92,12 @@ final class MergeThread: Sendable {
         }
     }
 
-    /// The merge under way.
+    /// The current merge.
     var current: MergeState.Current? { queue.withLock { $0.current } }
 
     var retentionCounts: RetentionCounts { queue.withLock { $0.retention } }
 
-    /// The thread ends once the merge under way is done.
+    /// Makes the thread end after the current merge.
     func stop() {
         queue.withLock { $0.isStopping = true }
         wakeup.signal()
@@ -135,7 +137,7 @@ final class MergeThread: Sendable {
 
     // MARK: Retention
 
-    /// Makes records of what a crash has left without; nil where all is kept.
+    /// Writes records that are missing after a crash, and returns the retention; nil if every window is kept.
     private func startRetention(_ records: FinalWindowRecords) -> Retention? {
         do {
             try records.addMerged(upTo: marks, at: Self.seconds())
@@ -174,7 +176,7 @@ final class MergeThread: Sendable {
         }
     }
 
-    /// What was kept for rebuilding the segments of windows that are published, and what that has left.
+    /// Removes the files kept for rebuilding segments of published windows, and those that rebuilding has left.
     private func removeRebuilt(of resource: Resource, through window: UInt64) {
         do {
             try KeptCheckpoints.remove(of: resource, through: window)
@@ -189,7 +191,7 @@ final class MergeThread: Sendable {
 
     private func retain(_ retention: inout Retention?) {
         guard retention != nil else { return }
-        // What can't be asked is no reason to delete.
+        // If the free space is unknown, nothing is deleted for lack of space.
         let free = (try? FileSystem.freeBytes(at: ClusterPaths.output)) ?? .max
         let total = (try? FileSystem.totalBytes(at: ClusterPaths.output)) ?? 0
         retention?.pass(

@@ -1,5 +1,5 @@
-/// A header that lists choices with their weights: `text/plain;version=0.0.4;q=0.2, */*;q=0.1`
-/// (RFC 9110, 12.4.2).
+/// Parses a header that lists choices with weights (RFC 9110, 12.4.2). Example: `text/plain;version=0.0.4;q=0.2,
+/// */*;q=0.1`.
 struct QualityList {
     private var weights: [String: Double] = [:]
 
@@ -15,6 +15,7 @@ struct QualityList {
         }
     }
 
-    /// 0 where it is not wanted. Wildcards don't count: what is named is preferred over what is tolerated.
+    /// Returns a choice's weight; 0 if it is not listed. Wildcards are ignored: a named choice is preferred to a
+    /// tolerated one.
     func weight(of name: String) -> Double { weights[name] ?? 0 }
 }

@@ -1,30 +1,31 @@
 import TraceFiles
 import TraceModel
 
-/// How the damaged segments of one window are made again, one worker's after the other, and what the merge then goes by. Pure:
-/// processes and files are `SegmentRebuilds`' affair.
+/// Plans how the damaged segments of one window are rebuilt, one worker after the other, and what is merged then.
+/// Pure: `SegmentRebuilds` handles processes and files.
 struct RebuildPlan {
+    /// The next action.
     enum Step: Equatable {
-        /// Have the segments of this worker's window made.
+        /// Rebuild the segments of this worker's window.
         case rebuild(WorkerWindow)
-        /// All is tried: merge the window so. What is still damaged is set aside.
+        /// Every rebuild has been tried; merge the window. Segments that are still damaged are set aside.
         case merge(MergeJob)
     }
 
-    /// What came of a step.
+    /// The result of a step.
     enum Outcome: Equatable {
         case done(RebuiltSegments)
-        /// The process that was at it has ended without a word; how.
+        /// The rebuilding process ended without a result; the text says how.
         case died(String)
     }
 
-    /// Of a window that has been given back, to be tried again.
+    /// The job that found the damage; it is merged again.
     let job: MergeJob
     private var repair: MergeJob.Repair
     private let damaged: Set<String>
     private var waiting: [WorkerWindow] = []
 
-    /// `files`: all that the job's workers have announced; `damaged`: paths of their segments.
+    /// Creates the plan. `files` has everything the job's workers announced; `damaged` has paths of their segments.
     init(_ job: MergeJob, files: [ClosedFile], damaged: [String]) {
         self.job = job
         self.damaged = Set(damaged)
@@ -35,13 +36,13 @@ struct RebuildPlan {
         }
     }
 
-    /// The worker's window whose segments are being made, or are next.
+    /// The worker's window whose segments are being rebuilt, or are next.
     var current: WorkerWindow? { waiting.first }
 
-    /// All whose segments are still to be made.
+    /// All windows whose segments are still to be rebuilt.
     var windows: [WorkerWindow] { waiting }
 
-    /// What to do now. `attempts`: how often making the segments of `current` has been begun.
+    /// Returns the next step. `attempts` returns how often a rebuild of the window has been started.
     mutating func next(attempts: (WorkerWindow) -> Int) -> Step {
         while let window = waiting.first {
             let count = attempts(window)
@@ -53,7 +54,8 @@ struct RebuildPlan {
         return .merge(repaired)
     }
 
-    /// `current` has ended so. One that died is begun again, as often as that is allowed.
+    /// Records the result for `current`. After a crash it is started again, up to `Limits.rebuildAttemptsMax`
+    /// times.
     mutating func ended(_ outcome: Outcome) {
         guard let window = waiting.first else { return }
         switch outcome {
@@ -71,7 +73,8 @@ struct RebuildPlan {
         file.worker == window.worker && file.window == window.window && isDamaged(file)
     }
 
-    /// An output is replaced as a whole: how its rows are spread over runs depends on when they were written.
+    /// Replaces each damaged output as a whole, because how its rows are spread over runs depends on when they were
+    /// written.
     private mutating func replaceDamaged(of window: WorkerWindow, by rebuilt: [ClosedFile]) {
         for (index, file) in repair.files.enumerated() where isDamaged(file, of: window) {
             guard let whole = file.counterpart(in: rebuilt) else {

@@ -3,10 +3,11 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// Deletes the oldest final windows, each as a whole, where they are too old, too many bytes, or the disk
-/// runs full. Knows only windows that there is a record of, so nothing that others put under `output/`.
-/// The newest window of each resource goes only by its age. Belongs to the merge thread; everything blocks.
+/// Deletes the oldest final windows by age, total size or free disk space. A window is deleted as a whole. Only
+/// windows with a record are known, so files that others put under `output/` stay. The newest window of each
+/// resource is deleted only by age. Used by the merge thread only; every method blocks.
 struct Retention {
+    /// A window and the size of its files.
     private struct Kept {
         let window: FinalWindow
         var bytes: UInt64
@@ -15,7 +16,7 @@ struct Retention {
     private let policy: RetentionPolicy
     private let records: FinalWindowRecords
     private let log: Logger
-    /// The oldest first.
+    /// Windows, oldest first.
     private var kept: [Kept] = []
     private(set) var counts = RetentionCounts()
 
@@ -31,18 +32,19 @@ struct Retention {
         recount()
     }
 
-    /// The window has a record now.
+    /// Adds a window that now has a record.
     mutating func add(_ window: FinalWindow) {
         guard let bytes = bytes(of: window) else { return }
         kept.append(Kept(window: window, bytes: bytes))
         note()
     }
 
-    /// Deletes what is due, of a disk with `freeBytes` that should have `freeBytesMin`; at most
-    /// `Limits.retentionWindowsPerPass` windows, so that merges get their turn. `now`: seconds since the epoch.
+    /// Deletes windows as the policy and the free space demand. `freeBytesMin` is the space the disk should have
+    /// free. At most `Limits.retentionWindowsPerPass` windows are deleted, so that merges are not delayed. `now` is
+    /// in seconds since the epoch.
     mutating func pass(now: Int64, freeBytes: UInt64, freeBytesMin: UInt64) {
         let bytesMax = policy.bytesMax ?? .max
-        // Readers may have moved files away: what they took needs no room.
+        // Readers may have moved files away; those need no space.
         if counts.bytesKept > bytesMax { recount() }
         let newest = Dictionary(
             kept.map { ($0.window.resource, $0.window) },
@@ -103,7 +105,7 @@ struct Retention {
         }
     }
 
-    /// The window is left alone until the next start.
+    /// Counts and logs a window that cannot be deleted; it is skipped until the next start.
     private mutating func fail(_ window: FinalWindow, _ error: any Error) {
         counts.recordsDamaged += 1
         log.error(

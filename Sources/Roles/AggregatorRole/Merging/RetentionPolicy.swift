@@ -1,14 +1,15 @@
 package import TraceModel
 
-/// How long final files are kept; without bounds: for ever.
+/// Bounds for keeping final files; without bounds they are kept forever.
 package struct RetentionPolicy: Sendable, Equatable {
-    /// Since a window's files became final.
+    /// Maximum age since a window's files became final.
     let ageSeconds: Int64?
-    /// Of all final files together.
+    /// Maximum total size of all final files.
     let bytesMax: UInt64?
 
-    /// From what people write: an age as `90m`, `36h`, `7d` (`s` for seconds), bytes as `500M`, `20G`, `2T`, in
-    /// powers of 1,024. Nil: no bound. Throws `configuration` for anything else.
+    /// Parses an age such as `90m`, `36h`, `7d` (`s` for seconds), and bytes such as `500M`, `20G`, `2T`, in powers
+    /// of 1,024. Nil means no bound.
+    /// - Throws: `TraceError(.configuration)` for any other text.
     package init(age: String?, bytes: String?) throws(TraceError) {
         ageSeconds = try age.map { text throws(TraceError) in
             guard let value = UnitNumber.seconds(text) else {

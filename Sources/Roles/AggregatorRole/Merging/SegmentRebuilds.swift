@@ -3,26 +3,27 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// How `trace-worker` is started to make segments again.
+/// How `trace-worker` is started to rebuild segments.
 package struct RebuildProgram: Sendable {
     let path: String
     let options: [String]
 
-    /// `options`: what the workers were started with, but their names.
+    /// Creates the description. `options` are the workers' options without their names.
     package init(path: String, options: [String]) {
         self.path = path
         self.options = options
     }
 }
 
-/// Has damaged segments made again, one worker's at a time, each by a process of its own, so that neither the worker nor this
-/// process depends on how that goes. What a process has made stays until the window's mark is saved: an aggregator that is
-/// killed meanwhile goes on from there. Belongs to the fabric thread, which it never blocks.
+/// Rebuilds damaged segments in child processes, one worker's window at a time. A separate process keeps failures
+/// away from the worker and the aggregator. Its results stay until the window's mark is saved, so that a restarted
+/// aggregator continues from them. Used by the fabric thread, which it never blocks.
 struct SegmentRebuilds {
+    /// The end of a window's rebuilds.
     enum Result {
         /// The window can be merged.
         case merge(MergeJob)
-        /// Not now.
+        /// The window has to wait; it is tried again later.
         case failed(MergeJob, TraceError)
     }
 
@@ -31,16 +32,16 @@ struct SegmentRebuilds {
     private var plans: [RebuildPlan] = []
     private var child: ChildProcess?
 
-    /// `program`: nil where there is none; then damaged segments are set aside.
+    /// Creates the object. If `program` is nil, damaged segments are set aside.
     init(_ program: RebuildProgram?, log: Logger) {
         self.program = program
         self.log = log
     }
 
-    /// What is being made.
+    /// The window being rebuilt.
     var current: WorkerWindow? { plans.first?.current }
 
-    /// A merge has found these segments damaged.
+    /// Begins rebuilding segments that a merge found damaged.
     mutating func begin(_ job: MergeJob, damaged: [String]) throws(TraceError) {
         let plan = RebuildPlan(job, files: try job.announcedFiles(), damaged: damaged)
         log.warning(
@@ -51,14 +52,14 @@ struct SegmentRebuilds {
                 "files": "\(damaged.count)", "first": "\(damaged[0])",
             ]
         )
-        // The router does not trim the log while there are any.
+        // The router does not trim the log while one of these directories exists.
         for window in plan.windows {
             try? FileSystem.createDirectory(ClusterPaths.rebuild(of: window))
         }
         plans.append(plan)
     }
 
-    /// Looks how the process under way stands and begins what comes next; returns what is done.
+    /// Checks the running process and starts the next one; returns the finished jobs.
     mutating func poll() -> [Result] {
         var results: [Result] = []
         while !plans.isEmpty {
@@ -85,11 +86,12 @@ struct SegmentRebuilds {
         return results
     }
 
-    /// What came of the process for the first plan; an error where the window has to wait.
+    /// Handles the end of the process for the first plan; returns an error if the window has to wait.
     private mutating func take(_ end: ChildProcess.End) -> TraceError? {
         guard let window = plans[0].current else { return nil }
         if end == .exited(RebuiltSegments.laterCode) {
-            // It counts as an attempt: the space may be needed by this very window, which only its merge frees.
+            // This counts as an attempt, because this window itself may occupy the space, which only its merge
+            // frees.
             return TraceError(
                 .system,
                 "damaged segments of \(window.worker) can't be made again while the disk is full"

@@ -4,25 +4,26 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// The merged metrics on the disk: the whole store now and then, and a journal of what it took in since. They
-/// are saved before they are shown, so that no counter shown once ever falls, whatever dies.
+/// Stores the merged metrics: a snapshot of the whole store, and a journal of messages since. Metrics are saved
+/// before they are shown, so that no counter that was shown once decreases after a crash.
 ///
-/// Store and journal are kept twice: a damaged byte in one of the four files loses nothing. Each file is written before its
-/// mirror, and the journal's after both copies of the store.
+/// Store and journal are kept twice: a damaged byte in one of the four files loses nothing. Each file is written
+/// before its mirror, and the journal's files after both copies of the store.
 ///
-/// The store's file: magic "TRMT", CRC-32C of all that follows u32, generation u64, then the store. The
-/// journal's is described in MetricJournal.swift.
+/// The store's file: magic "TRMT", CRC-32C of everything after it u32, generation u64, then the store. The
+/// journal's format is described in MetricJournal.swift.
 final class MetricArchive: Sendable {
-    /// What `load` found damaged.
+    /// Damage that `load` found.
     struct Damage {
-        /// What it means for the counts.
+        /// Effect on the counts, for the log.
         let effect: String
         let why: String
     }
 
+    /// The open files and their sizes.
     private struct State: ~Copyable {
         var generation: UInt64 = 0
-        /// nil: the whole store is to be saved next.
+        /// The journal; nil if the next `save` has to write the whole store.
         var journal: File?
         var mirror: File?
         var journalBytes = 0
@@ -37,7 +38,7 @@ final class MetricArchive: Sendable {
     private let journal: String
     private let state = Mutex(State())
 
-    /// `limits`: those of the store that `load` returns.
+    /// Creates the archive. The store that `load` returns has these `limits`.
     init(
         limits: SeriesLimits = SeriesLimits(),
         store: String = AggregatorPaths.metrics,
@@ -48,8 +49,8 @@ final class MetricArchive: Sendable {
         self.journal = journal
     }
 
-    /// Saves what `content` took in since the last call. Blocks until it is on the disk. Where it throws, the next
-    /// call saves everything.
+    /// Saves the changes since the last call. Blocks until they are on disk.
+    /// - Throws: if a file cannot be written; the next call then saves the whole store.
     func save(_ shared: SharedState) throws {
         try state.withLock { state in
             let isWhole = Self.needsStore(state)
@@ -85,7 +86,8 @@ final class MetricArchive: Sendable {
         state.journalBytes += bytes.count
     }
 
-    /// The store first: a journal that does not belong to it is not read. `saved` begins with room for the head.
+    /// Writes the store and then an empty journal, because a journal of another store is ignored. `saved` begins
+    /// with space for the head.
     private func begin(with saved: consuming [UInt8], _ state: inout State) throws {
         try FileSystem.createDirectory(FileSystem.parent(of: store))
         state.journal = nil
@@ -115,8 +117,8 @@ final class MetricArchive: Sendable {
 
     // MARK: Loading
 
-    /// What was saved, or an empty store where no copy is sound; the store has counted the damage. All processes count as
-    /// down until they are heard. Before the first `save`.
+    /// Returns the saved store, or an empty one if no copy is sound; the store has counted the damage. All
+    /// processes count as down until they send a message. To be called before the first `save`.
     func load() throws -> (store: MetricStore, damage: Damage?) {
         var failure: TraceError?
         var saved: (store: MetricStore, generation: UInt64)?
@@ -140,7 +142,8 @@ final class MetricArchive: Sendable {
                 MetricJournal.replay([first, second], after: saved.generation, into: &metrics)
             }
         }
-        // Only now, as what the journal holds was taken under the limits before.
+        // The limits change only after the replay, because the journal's messages were applied under the earlier
+        // limits.
         metrics.adopt(limits)
         for process in metrics.processes.keys { metrics.declareDown(process) }
         state.withLock { $0.generation = saved.generation }

@@ -6,18 +6,20 @@ import TraceModel
 // Journal of the metrics
 // ======================
 //
-// Records one after the other, little-endian: length of the rest u32, CRC-32C of the rest u32, kind u8, then
+// Records follow one another, little-endian: length of the rest u32, CRC-32C of the rest u32, kind u8, then
 //
-//   0  generation u64: the first record; the saved store that the others follow on has the same
-//   1  a message as it came over the fabric
-//   2  a loss that the aggregator counted: how many u64, then its name
-//   3  nothing: the histograms that have counted most were chosen
+// 0  generation u64: the first record; equals the generation of the saved store that the records extend
+// 1  a message as received over the fabric
+// 2  a loss that the aggregator counted: its count u64, then its name
+// 3  nothing: the histograms with the highest counts were chosen
 //
-// Two files hold the same records at the same places; a record that is damaged in one of them is taken from the other one.
-// What ends early in both, or has another sum, ends the journal: it was never shown.
+// Two files have the same records at the same offsets; a record that is damaged in one file is taken from the
+// other. A record that is incomplete or has a wrong checksum in both files ends the journal: its content was never
+// shown.
 
-/// What the store has taken in since it was saved, as records to be appended to the journal.
+/// Records of the store's changes since it was saved, to be appended to the journal.
 struct MetricJournal: Sendable {
+    /// Kinds of records.
     private enum Kind: UInt8 {
         case generation = 0
         case message = 1
@@ -29,7 +31,7 @@ struct MetricJournal: Sendable {
 
     init() {}
 
-    /// The beginning of a file.
+    /// Creates the records at the begin of a file.
     init(generation: UInt64) { append(.generation, Self.encoded(generation)) }
 
     // MARK: Writing
@@ -40,10 +42,10 @@ struct MetricJournal: Sendable {
         append(.loss, Self.encoded(count) + Array(loss.rawValue.utf8))
     }
 
-    /// The store has chosen other histograms.
+    /// Appends that the store has chosen its histograms again.
     mutating func appendChoice() { append(.choice, [UInt8]()) }
 
-    /// What has been written, which is forgotten here.
+    /// Returns the collected records and removes them.
     mutating func take() -> [UInt8] {
         defer { bytes = [] }
         return bytes
@@ -73,22 +75,22 @@ struct MetricJournal: Sendable {
 
     // MARK: Reading
 
-    /// What a replay found.
+    /// The result of a replay.
     enum Replay: Equatable {
         case whole
         /// One copy was damaged before its end.
         case healed
-        /// Records follow on one that is damaged in each copy there is.
+        /// Sound records follow one that is damaged in every copy.
         case lost
     }
 
-    /// Gives the store everything that follows on what it is: the one that was saved as `generation`.
+    /// Applies the journal's records to the store that was saved as `generation`.
     static func replay(
         _ copies: [UnsafeRawBufferPointer],
         after generation: UInt64,
         into store: inout MetricStore
     ) -> Replay {
-        // A copy of another generation is one that a crash kept from being begun anew.
+        // A copy of another generation is left by a crash before the file was begun anew.
         let copies = copies.filter { copy in
             guard let first = record(at: 0, in: copy) else { return true }
             return first[0] == Kind.generation.rawValue
@@ -118,7 +120,7 @@ struct MetricJournal: Sendable {
         return isHealed ? .healed : .whole
     }
 
-    /// The rest of the record that begins at `at`; nil where there is none that is sound.
+    /// Returns the record at `at` without length and checksum; nil if there is no sound one.
     private static func record(at: Int, in bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer?
     {
         guard bytes.count - at > 8 else { return nil }
@@ -129,16 +131,16 @@ struct MetricJournal: Sendable {
         return Checksum.crc32c(rest) == UInt32(head >> 32) ? rest : nil
     }
 
-    /// Whether a sound record begins anywhere behind `at`: then what stands at `at` is no torn end.
+    /// Whether a sound record begins anywhere behind `at`; then the bytes at `at` are damaged, not a torn end.
     private static func hasRecord(behind at: Int, in bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count - at > 9 else { return false }
         return ((at + 1)..<(bytes.count - 8)).contains { place in
-            // Most places are ruled out by the kind.
+            // The kind excludes most offsets cheaply.
             Kind(rawValue: bytes[place + 8]) != nil && record(at: place, in: bytes) != nil
         }
     }
 
-    /// A message was taken when it came, so it is taken again.
+    /// Applies a message again. It cannot be refused, because it was accepted when it was received.
     private static func apply(_ message: UnsafeRawBufferPointer, to store: inout MetricStore) {
         switch try? ClusterMessage(decoding: message) {
         case .metricSnapshot(let snapshot): try? store.apply(snapshot)

@@ -3,8 +3,9 @@ import TraceFiles
 import TraceMetrics
 import TraceModel
 
-/// The object that `/status` and `status --json` print.
+/// The object that `/status` and `tracectl status --json` print.
 struct ClusterStatus: Encodable, Sendable {
+    /// State of the router.
     struct Router: Encodable, Sendable {
         let pid: UInt32?
         let up: Bool
@@ -12,62 +13,68 @@ struct ClusterStatus: Encodable, Sendable {
         let draining: Bool
         let headLsn: UInt64
         let window: UInt64
-        /// Unasked, within the last minute.
+        /// Number of unrequested ends within the last minute.
         let recentEnds: Int
-        /// Left out where there was none.
+        /// Cause of the last end; absent if there was none.
         let lastEnd: String?
     }
 
+    /// State of the aggregator.
     struct Aggregator: Encodable, Sendable {
         let pid: UInt32?
         let version: String
-        /// As the router's.
+        /// Number of unrequested ends within the last minute.
         let recentEnds: Int
         let lastEnd: String?
     }
 
+    /// State of a worker.
     struct Worker: Encodable, Sendable {
         let name: String
         let resource: String
         let index: Int
         let pid: UInt32?
         let up: Bool
-        /// Why starting it again changes nothing, and what does; absent where it is not so.
+        /// Why a restart does not help, and what does; absent if a restart helps.
         let lost: String?
         let lagBytes: UInt64
         let appliedLsn: UInt64
         let checkpointLsn: UInt64
-        /// Up to where the newest of its slots is in the counts.
+        /// LSN up to which the most current of its slots is counted.
         let countedLsn: UInt64
         let restarts: UInt64
-        /// As the router's.
+        /// Number of unrequested ends within the last minute.
         let recentEnds: Int
         let lastEnd: String?
-        /// Left out where the resource is quiet.
+        /// Share of events relative to the mean of the resource's workers; absent if the resource is idle.
         let skewRatio: Double?
     }
 
+    /// The last merged window of a resource.
     struct Merged: Encodable, Sendable {
         let resource: String
         let window: UInt64
         let files: [String]
     }
 
+    /// State of the merges.
     struct Merging: Encodable, Sendable {
+        /// The current merge.
         struct Current: Encodable, Sendable {
             let resource: String
             let window: UInt64
-            /// Of segments.
+            /// Merged bytes of segments, of `totalBytes`.
             let mergedBytes: UInt64
             let totalBytes: UInt64
         }
 
         let waitingWindows: Int
-        /// Left out where no merge is under way.
+        /// Absent if no merge is running.
         let current: Current?
-        /// Left out where no damaged segments are being made again.
+        /// Absent if no damaged segments are being rebuilt.
         let rebuilding: Rebuilding?
 
+        /// The worker's window whose segments are being rebuilt.
         struct Rebuilding: Encodable {
             let worker: String
             let window: UInt64
@@ -90,22 +97,23 @@ struct ClusterStatus: Encodable, Sendable {
     }
 
     let ready: Bool
-    /// Whether there was ever a router that said how it stands.
+    /// Whether a router has ever reported its status.
     let known: Bool
-    /// What is wrong with processes that run, and what to do; one sentence each. Where there are any it is not ready.
+    /// Problems of running processes with their remedies, one sentence each. The cluster is not ready while there
+    /// are any.
     let problems: [String]
     let router: Router
     let aggregator: Aggregator
     let workers: [Worker]
-    /// -1 where it is not known: that never equals what became of events.
+    /// -1 if unknown, which never equals the sum of the other counts.
     let receivedEvents: Int64
     let writtenEvents: UInt64
     let deduplicatedEvents: UInt64
     let deadLetteredEvents: UInt64
     let rejectedEvents: UInt64
-    /// Rows of segments that were damaged or gone when their window was merged.
+    /// Rows of segments that were damaged or missing when their window was merged.
     let lostRows: UInt64
-    /// Rows of outputs with such segments that were made again from the log.
+    /// Rows of outputs with such segments that were rebuilt from the log.
     let rebuiltRows: UInt64
     /// The last merged window of each resource.
     let merged: [Merged]
@@ -174,7 +182,7 @@ struct ClusterStatus: Encodable, Sendable {
         }
     }
 
-    /// One line of JSON.
+    /// Returns the object as one line of JSON.
     func json() throws -> Data {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
@@ -184,7 +192,7 @@ struct ClusterStatus: Encodable, Sendable {
 }
 
 extension KeyedEncodingContainer {
-    /// A process that is down has a `pid` of null, not none: readers index the key.
+    /// Encodes the `pid` of a process that is down as null instead of omitting it, because readers index the key.
     mutating func encodeIfPresent(_ value: UInt32?, forKey key: Key) throws {
         try encode(value, forKey: key)
     }

@@ -2,13 +2,13 @@ import Glibc
 import SystemIO
 package import TraceModel
 
-/// Where the pages are served: `127.0.0.1:9091`, `[::1]:9091`, `localhost:9091`. Port 0 takes a free one.
+/// Address of the HTTP pages: `127.0.0.1:9091`, `[::1]:9091`, `localhost:9091`. Port 0 chooses a free port.
 package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
     package let host: String
     package let port: UInt16
 
-    /// Throws `.invalidArgument` where the text is no address and port. Names but `localhost` are not
-    /// looked up: which address is served must not depend on a resolver.
+    /// Parses an address. Names other than `localhost` are not resolved: the address must not depend on a resolver.
+    /// - Throws: `TraceError(.invalidArgument)` if the text is not an address and a port.
     package init(_ text: String) throws(TraceError) {
         guard let colon = text.lastIndex(of: ":"),
             let port = UInt16(text[text.index(after: colon)...])
@@ -32,7 +32,8 @@ package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
 
     func with(port: UInt16) -> MetricsAddress { MetricsAddress(host: host, port: port) }
 
-    /// Listens there. Throws `.configuration` where the address is not to be had.
+    /// Listens on the address.
+    /// - Throws: `TraceError(.configuration)` if the address is not available.
     func listen() throws(TraceError) -> ListeningSocket {
         guard isNumeric else { throw TraceError(.configuration, "not an address: \(self)") }
         do throws(SystemError) {

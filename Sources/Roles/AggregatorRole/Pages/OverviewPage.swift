@@ -1,4 +1,4 @@
-/// The page for people: how things stand, at a glance.
+/// Renders the HTML overview of the cluster's status.
 enum OverviewPage {
     static func html(_ status: ClusterStatus) -> String {
         """

@@ -1,14 +1,15 @@
 import TraceMetrics
 
-/// What can be asked for over HTTP, beside `/healthz`.
+/// A page served over HTTP, besides `/healthz`.
 struct Page: Hashable, Sendable {
+    /// What a page shows.
     enum Content: Hashable, Sendable {
         case metrics(MetricNames, Exposition.Format)
         case status
         case readiness
         case overview
 
-        /// Whether it takes a reading of the families, which costs more.
+        /// Whether the page needs a reading of all metric families, which costs more than the status.
         var needsFamilies: Bool {
             switch self {
             case .metrics: true

@@ -4,7 +4,7 @@ import HummingbirdCore
 import TraceMetrics
 import TraceModel
 
-/// Which page a request asks for, in which form.
+/// Selects the page and its form for a request.
 struct PageRoutes: Sendable {
     private let pages: PageThread
 
@@ -14,7 +14,7 @@ struct PageRoutes: Sendable {
         guard request.method == .get || request.method == .head else {
             return Self.text(.methodNotAllowed, "only GET and HEAD", [.allow: "GET, HEAD"])
         }
-        // Alive means that this process answers; how the others do is for readiness to say.
+        // Liveness only means that this process answers; readiness covers the other processes.
         if request.uri.path == "/healthz" { return Self.text(.ok, "ok") }
         let content: Page.Content
         do {
@@ -65,8 +65,8 @@ struct PageRoutes: Sendable {
         return common + more
     }
 
-    /// Returns what a request asks for, nil where there is no such page. Throws `invalidArgument` where a parameter of the
-    /// query has a value that the page does not know.
+    /// Returns the requested page; nil if there is no such page.
+    /// - Throws: `TraceError(.invalidArgument)` if a query parameter has a value that the page does not support.
     static func content(_ request: Request) throws(TraceError) -> Page.Content? {
         switch request.uri.path {
         case "/metrics": .metrics(try names(request), format(request.headers[.accept] ?? ""))
@@ -78,8 +78,8 @@ struct PageRoutes: Sendable {
         }
     }
 
-    /// The sets of families that `names` asks for, which may stand in the query once for each; both where it is not
-    /// there.
+    /// Returns the sets of families that the query's `names` parameters request, one per parameter; both sets if
+    /// there is none.
     private static func names(_ request: Request) throws(TraceError) -> MetricNames {
         var names: MetricNames = []
         for value in request.uri.queryParameters[values: "names"] {
@@ -97,7 +97,7 @@ struct PageRoutes: Sendable {
         return names.isEmpty ? .all : names
     }
 
-    /// OpenMetrics for those who name it and don't prefer the plain text.
+    /// Returns OpenMetrics if the client names it and does not prefer plain text.
     private static func format(_ accept: String) -> Exposition.Format {
         let wanted = QualityList(accept)
         let openMetrics = wanted.weight(of: "application/openmetrics-text")

@@ -7,10 +7,11 @@ import TraceMetrics
 import TraceModel
 import ZeroMQ
 
-/// Builds pages on a thread of its own, as that may take a tenth of a second and writes to the disk.
-/// A new generation is made at most once a second for each kind of page, and only where something changed; but
-/// at once where a process has been found silent, and soon where the cluster was not ready.
+/// Builds pages on its own thread, because that may take 100 ms and writes to the disk. New pages are built only
+/// after a change, and at most once a second for each kind of page; immediately after a process was found silent,
+/// and after 50 ms if the cluster was not ready.
 final class PageThread: Sendable {
+    /// A page's bytes, and whether the cluster is ready.
     struct Answer: Sendable {
         let body: SharedBody
         let isReady: Bool
@@ -18,6 +19,7 @@ final class PageThread: Sendable {
 
     private typealias Done = @Sendable (Result<Answer, any Error>) -> Void
 
+    /// Requests that wait for the thread.
     private struct Queue: Sendable {
         var requests: [(page: Page, done: Done)] = []
         var isStopping = false
@@ -32,10 +34,10 @@ final class PageThread: Sendable {
     private let wakeup: Wakeup
     private let saving = Mutex(Recurrence())
 
-    /// For which a status that says "not ready" is served.
+    /// How long a status that says "not ready" is served.
     private static let unreadyNanoseconds: Int64 = 50_000_000
 
-    /// `pageSeconds`: a page younger than this is served again.
+    /// Creates the thread's object. A page younger than `pageSeconds` is served again.
     init(
         shared: SharedState,
         archive: MetricArchive,
@@ -54,13 +56,13 @@ final class PageThread: Sendable {
     /// Starts the thread; it holds this object until `stop`.
     func start() -> DedicatedThread { DedicatedThread("pages") { self.run() } }
 
-    /// What is asked for after it gets an error.
+    /// Stops the thread; later requests get an error.
     func stop() {
         queue.withLock { $0.isStopping = true }
         wakeup.signal()
     }
 
-    /// The page of the current generation. Suspends, never blocks.
+    /// Returns the current page. Suspends, never blocks.
     func answer(_ page: Page) async throws -> Answer {
         try await withCheckedThrowingContinuation { continuation in
             let done: Done = { continuation.resume(with: $0) }
@@ -107,8 +109,8 @@ final class PageThread: Sendable {
         }
     }
 
-    /// The same one where it is fresh or nothing has changed since. One that has no families is not enough for
-    /// a page that shows them; a newer status comes with them, so that the two go together.
+    /// Returns the given pages if they are recent or nothing has changed, else new ones. Pages without families
+    /// cannot serve a page that shows them; then the status is read again as well, so that both match.
     private func successor(of generation: Generation?, needsFamilies: Bool) -> Generation {
         guard let generation, generation.hasFamilies || !needsFamilies else {
             return build(withFamilies: needsFamilies)
@@ -121,7 +123,8 @@ final class PageThread: Sendable {
         return build(withFamilies: needsFamilies)
     }
 
-    /// Nanoseconds. Whoever sees that the cluster is not ready waits until it is.
+    /// Returns how long the pages are served, in nanoseconds. It is short while the cluster is not ready, because
+    /// clients poll until it is.
     private func lifetime(of generation: Generation) -> Int64 {
         generation.status.ready || generation.hasFamilies
             ? pageNanoseconds : min(pageNanoseconds, Self.unreadyNanoseconds)
@@ -143,7 +146,7 @@ final class PageThread: Sendable {
         )
     }
 
-    /// What nobody asks for must not pile up in memory.
+    /// Saves the journal if no request has done so, to bound its memory.
     private func saveHeld() {
         let held = shared.withLock { $0.journal.bytes.count }
         if held > Limits.metricJournalHeldBytesMax { save() }
@@ -155,7 +158,7 @@ final class PageThread: Sendable {
             guard saving.withLock({ $0.isOver() }) else { return }
             log.info("the metrics are saved again")
         } catch {
-            // Better shown than hidden: a full disk is when the metrics are needed most.
+            // The page is shown even though it is not saved: metrics are needed most when the disk is full.
             guard saving.withLock({ $0.isNew("\(error)") }) else { return }
             log.error(
                 "the metrics could not be saved; it is tried again",
