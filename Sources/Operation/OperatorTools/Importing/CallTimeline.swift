@@ -36,6 +36,7 @@ package struct CallTimeline {
     /// Calls that outlasted their callers and were cut.
     package var truncatedCalls: Int { sweeps.reduce(0) { $0 + $1.truncated } }
 
+    /// Returns the next begin or end of a call in order of time; nil after the last.
     package mutating func next() -> CallEdge? {
         guard let top = heap.first, let edge = sweeps[top].pending else { return nil }
         sweeps[top].advance(&lastCookie)

@@ -47,7 +47,9 @@ package struct ChromeTraceReader {
         }
     }
 
+    /// A process or thread id of an event.
     private struct IDField: Equatable {
+        /// How the field was given.
         enum State {
             case missing
             case unreadable

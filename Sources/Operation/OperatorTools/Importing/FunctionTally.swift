@@ -1,10 +1,12 @@
 /// Running count and mean duration of each function of each process, as an agent would send them.
 struct FunctionTally {
+    /// A function of a process.
     private struct Key: Hashable {
         var pid: UInt32
         var name: UInt32
     }
 
+    /// Totals over a function's calls.
     private struct Totals {
         var calls: UInt64 = 0
         var completed: UInt64 = 0

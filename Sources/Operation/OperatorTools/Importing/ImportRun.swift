@@ -1,14 +1,14 @@
 import TraceModel
 import TraceWire
 
-/// Sends a recording's calls as function events, and the names of their processes and threads once, before the
-/// first event of each.
+/// Sends a recording's calls as function events. The names of processes and threads are sent once, before the first
+/// event of each.
 package struct ImportRun {
     private var recording: Recording
     private let session: BatchSession
     private let stop: StopSignal
     private var tally = FunctionTally()
-    /// Told calls begun and calls in all now and then.
+    /// Reports progress from time to time: calls begun, and calls in total.
     package var onProgress: ((_ done: Int, _ total: Int) -> Void)?
     package private(set) var callsBegun = 0
     package private(set) var truncatedCalls = 0

@@ -1,13 +1,14 @@
 import Glibc
 import TraceModel
 
-/// Reads JSON piece by piece at the caller's pace, in memory that doesn't depend on the file's size:
-/// one chunk of input and one text of at most `Limits.stringFieldBytesMax`.
+/// Reads JSON one value at a time, as the caller requests, in memory that does not depend on the file's size: one
+/// chunk of input and one text of at most `Limits.stringFieldBytesMax`.
 ///
-/// The caller drives: look at `kind()`, then `enterObject`/`nextKey`, `enterArray`/`nextElement`,
-/// `readText`, or `skipValue`. Lenient where recorders are: commas too many pass, wherever members are separated; byte order
-/// marks count as white space; and numbers that are not finite pass in all spellings (`isWord`).
+/// The caller first calls `kind()`, then `enterObject`/`nextKey`, `enterArray`/`nextElement`, `readText` or
+/// `skipValue`. Errors that recorders make are accepted: extra commas between members, byte order marks as white
+/// space, and numbers that are not finite in all spellings (`isWord`).
 package final class JSONPullReader {
+    /// Kinds of JSON values.
     package enum Kind {
         case object
         case array
@@ -27,7 +28,7 @@ package final class JSONPullReader {
     private var isFirst = false
     /// The last key, string or number, unescaped; what is beyond the limit is cut off.
     package private(set) var text: [UInt8] = []
-    /// A word that was looked at, and stands in `text`.
+    /// Whether a word has been read into `text` to determine its kind.
     private var isWordRead = false
 
     package init(_ source: any ByteSource) {
@@ -130,11 +131,13 @@ package final class JSONPullReader {
         } catch JSONReadFailure.endOfInput { return }
     }
 
+    /// Moves behind an object's opening brace.
     package func enterObject() throws {
         try expect(UInt8(ascii: "{"), "{")
         isFirst = true
     }
 
+    /// Moves behind an array's opening bracket.
     package func enterArray() throws {
         try expect(UInt8(ascii: "["), "[")
         isFirst = true
@@ -153,8 +156,7 @@ package final class JSONPullReader {
 
     // MARK: Values
 
-    /// Reads a string or a number into `text`; false where the value is something else, which is
-    /// skipped.
+    /// Reads a string or a number into `text`. Skips any other value and returns false.
     package func readText() throws -> Bool {
         switch try kind() {
         case .string:
@@ -170,6 +172,7 @@ package final class JSONPullReader {
         }
     }
 
+    /// Whether `text` equals the name.
     package func textEquals(_ name: StaticString) -> Bool {
         guard text.count == name.utf8CodeUnitCount else { return false }
         return text.withUnsafeBytes { bytes in

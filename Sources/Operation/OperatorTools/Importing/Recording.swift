@@ -89,6 +89,7 @@ package struct Recording {
     private var processIndexes: [RecordedID: UInt32] = [:]
     private var threadIndexes: [ThreadKey: UInt32] = [:]
 
+    /// A thread of a recorded process.
     private struct ThreadKey: Hashable {
         let process: UInt32
         let id: RecordedID

@@ -17,6 +17,8 @@ package enum RecordingPlacement: Equatable, Sendable {
     /// Times from here on (September 2001 in microseconds) can only be since the epoch.
     static let epochFrom: Int64 = 1_000_000_000_000_000_000
 
+    /// Chooses the placement: the requested start, else the recording's own clock, else the time at which it was
+    /// modified or read.
     package static func choose(
         for recording: Recording,
         start: EpochNanoseconds?,

@@ -6,6 +6,7 @@ struct ThreadSweep {
     /// Overlaps up to this are the recorder's rounding of floating-point microseconds.
     static let roundingNanoseconds: Int64 = 1_000
 
+    /// An open call and the cookie that its events carry.
     private struct Frame {
         var call: RecordedCall
         var cookie: Int64

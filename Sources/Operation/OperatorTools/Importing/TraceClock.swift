@@ -2,8 +2,8 @@ package import TraceModel
 
 /// Reads and writes the times of recordings.
 package enum TraceClock {
-    /// Decimal microseconds to nanoseconds, exactly where there are at most three decimals; rounded
-    /// otherwise. Nil where the text is no such number or out of range.
+    /// Converts decimal microseconds to nanoseconds: exactly with at most three decimals, otherwise rounded. Nil if
+    /// the text is not such a number or is out of range.
     package static func nanoseconds(microseconds text: [UInt8]) -> Int64? {
         var value: Int64 = 0
         var decimals = -1

@@ -41,10 +41,10 @@ package enum TimeBound: Equatable, Sendable {
 
 /// Determines the time zone of a cluster from its data directory.
 package enum ClusterTimeZone {
-    /// Sets this process's zone to that of the cluster's configuration file, else the one that the cluster was started
-    /// with, else this machine's. The caller's own `TZ` is ignored. Call it once, before other threads exist. Blocks on
-    /// the disk.
-    /// - Throws: `ConfigurationProblems` about the configuration file; `TraceError` where the zone is unknown.
+    /// Sets this process's time zone to the cluster's. That is the zone of the cluster's configuration file, else
+    /// the one that the cluster was started with, else this machine's. The caller's own `TZ` is ignored. To be
+    /// called once, before other threads exist. Blocks on the disk.
+    /// - Throws: `ConfigurationProblems` about the configuration file; `TraceError` if the zone is unknown.
     package static func rules(dataDirectory: String) throws -> TimeZoneRules {
         let configuration = try EffectiveConfiguration(
             dataDirectory: dataDirectory,

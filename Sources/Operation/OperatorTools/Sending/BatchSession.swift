@@ -65,31 +65,37 @@ package final class BatchSession: EventSink {
     /// Events collected or sent that have not been acknowledged.
     package var pendingEvents: Int { encoder.eventCount }
 
+    /// Adds a `function` event to the current batch, and sends the batch once it is full.
     package func append(_ event: BatchEncoder.Function) throws {
         encoder.append(event)
         try added(.function)
     }
 
+    /// Adds a `cpu` event, like the first `append`.
     package func append(_ event: BatchEncoder.CPU) throws {
         encoder.append(event)
         try added(.cpu)
     }
 
+    /// Adds a `memory` event, like the first `append`.
     package func append(_ event: BatchEncoder.Memory) throws {
         encoder.append(event)
         try added(.memory)
     }
 
+    /// Adds a `network` event, like the first `append`.
     package func append(_ event: BatchEncoder.Network) throws {
         encoder.append(event)
         try added(.network)
     }
 
+    /// Adds an `io` event, like the first `append`.
     package func append(_ event: BatchEncoder.IO) throws {
         encoder.append(event)
         try added(.io)
     }
 
+    /// Adds a name. Sends the current batch first if it already has `Limits.batchNamesMax` names.
     package func append(_ name: BatchEncoder.Name) throws {
         if pendingNames >= Limits.batchNamesMax { try flush() }
         encoder.append(name)

@@ -141,6 +141,7 @@ package final class GRPCBatchTransport: BatchTransport {
     /// Closes the connection.
     package func close() { client.close() }
 
+    /// Sends a batch once and returns the outcome. Blocks for at most 60 s.
     package func attempt(_ batch: [UInt8]) -> AttemptOutcome {
         do throws(GRPCCallError) {
             let response = try client.unary(Self.path, batch, timeoutSeconds: Self.timeoutSeconds)

@@ -80,8 +80,8 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     /// A worker with less lag is up to date: under load none is completely.
     private static let lagBytesMin = 1_000_000
 
-    /// Whether all processes are connected and no worker is far behind, except workers for which a restart does not
-    /// help.
+    /// Whether all processes are connected and no worker is far behind. Workers for which a restart does not help
+    /// are left out.
     /// - Parameter process: A process that must run with this id, unless a restart does not help it.
     package func isCaughtUp(with process: (name: String, pid: Int)? = nil) -> Bool {
         let rest = workers.filter { $0.lost == nil }

@@ -3,8 +3,8 @@ import Glibc
 import SystemIO
 import TraceModel
 
-/// The records of the supervisor of `scripts/cluster` in a data directory, which are readable even while no process of
-/// the cluster answers.
+/// Reads the records of the supervisor of `scripts/cluster` in a data directory. They are readable even while no
+/// process of the cluster answers.
 package enum SupervisedProcesses {
     /// Returns how processes recently ended without being asked to, by name.
     package static func ends(in dataDirectory: String) -> [String: ProcessEnds] {
