@@ -2,6 +2,7 @@ package import GRPCTransport
 
 /// Combines several services in one handler: each gets the calls of its own methods, numbered from 0.
 package final class HandlerGroup: GRPCServerHandler {
+    /// A method of the group: its handler, and its index there.
     private struct Entry {
         let handler: any GRPCServerHandler
         let method: Int
@@ -19,14 +20,17 @@ package final class HandlerGroup: GRPCServerHandler {
         }
     }
 
+    /// Passes the call to the method's handler.
     package func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
         entries[method].handler.unary(call, method: entries[method].method, message: message)
     }
 
+    /// Passes the callback to the method's handler.
     package func streamOpened(_ stream: GRPCStream, method: Int) {
         entries[method].handler.streamOpened(stream, method: entries[method].method)
     }
 
+    /// Passes the message to the method's handler.
     package func streamMessage(
         _ stream: GRPCStream,
         method: Int,
@@ -39,14 +43,17 @@ package final class HandlerGroup: GRPCServerHandler {
         )
     }
 
+    /// Passes the callback to the method's handler.
     package func streamHalfClosed(_ stream: GRPCStream, method: Int) {
         entries[method].handler.streamHalfClosed(stream, method: entries[method].method)
     }
 
+    /// Passes the callback to the method's handler.
     package func streamEnding(_ stream: GRPCStream, method: Int) {
         entries[method].handler.streamEnding(stream, method: entries[method].method)
     }
 
+    /// Passes the callback to the method's handler.
     package func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {
         entries[method].handler.streamEnded(
             stream,
@@ -55,10 +62,12 @@ package final class HandlerGroup: GRPCServerHandler {
         )
     }
 
+    /// Passes the callback to the method's handler.
     package func refused(method: Int, reason: GRPCRefusal) {
         entries[method].handler.refused(method: entries[method].method, reason: reason)
     }
 
+    /// Notifies each handler once, also one with several methods.
     package func closed(_ reason: GRPCClosing) {
         var notified: [any GRPCServerHandler] = []
         for entry in entries where !notified.contains(where: { $0 === entry.handler }) {

@@ -35,12 +35,14 @@ package final class HealthService: GRPCServerHandler {
         GRPCMethod(path: "/\(name)/Watch", kind: .stream),
     ]
 
+    /// State that calls and the server share.
     private struct State {
         var isServing = false
         var isStopped = false
         var watchers: [ObjectIdentifier: Watcher] = [:]
     }
 
+    /// A `Watch` call and the service that it watches.
     private struct Watcher {
         let stream: GRPCStream
         let service: String
@@ -76,6 +78,7 @@ package final class HealthService: GRPCServerHandler {
         for watcher in watchers { watcher.stream.finish() }
     }
 
+    /// Handles `Check`: replies with the status of the requested service, or fails with `notFound`.
     package func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
         do throws(TraceError) {
             let service = try Self.service(in: message.bytes())
@@ -84,8 +87,10 @@ package final class HealthService: GRPCServerHandler {
         } catch { call.fail(.invalidArgument, error.message) }
     }
 
+    /// Handles the begin of a `Watch` call by requesting its message.
     package func streamOpened(_ stream: GRPCStream, method: Int) { stream.receiveNext() }
 
+    /// Handles the message of a `Watch` call: sends the current status and all later changes.
     package func streamMessage(
         _ stream: GRPCStream,
         method: Int,
@@ -103,14 +108,17 @@ package final class HealthService: GRPCServerHandler {
         } catch { stream.finish(.invalidArgument, error.message) }
     }
 
+    /// Refuses a `Watch` call without a message.
     package func streamHalfClosed(_ stream: GRPCStream, method: Int) {
         stream.finish(.invalidArgument, "the call carries no message")
     }
 
+    /// Removes the watcher.
     package func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {
         state.withLock { $0.watchers[ObjectIdentifier(stream)] = nil }
     }
 
+    /// Does nothing: refused health checks are not counted.
     package func refused(method: Int, reason: GRPCRefusal) {}
 
     /// Sends a watcher the status. A client that does not read is disconnected, so that it never misses a change.

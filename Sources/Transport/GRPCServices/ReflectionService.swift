@@ -1,8 +1,8 @@
 internal import CTraceProtos
 package import GRPCTransport
 
-/// `grpc.reflection.v1alpha.ServerReflectionRequest` (Protos/reflection.proto), decoded by hand because the response
-/// repeats it byte for byte.
+/// A `grpc.reflection.v1alpha.ServerReflectionRequest` (Protos/reflection.proto). Decoded by hand, because the
+/// response repeats it byte for byte.
 struct ReflectionRequest {
     /// The alternatives of the request's oneof.
     enum Question: Equatable {
@@ -104,12 +104,15 @@ package final class ReflectionService: GRPCServerHandler {
         ])
     }
 
+    /// Refuses a unary call: the service's only method is a stream.
     package func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
         call.fail(.unimplemented, "reflection is a stream")
     }
 
+    /// Requests the first message.
     package func streamOpened(_ stream: GRPCStream, method: Int) { stream.receiveNext() }
 
+    /// Answers one request of the stream.
     package func streamMessage(
         _ stream: GRPCStream,
         method: Int,
@@ -130,10 +133,13 @@ package final class ReflectionService: GRPCServerHandler {
         stream.receiveNext()
     }
 
+    /// Ends the stream once the client sends no more requests.
     package func streamHalfClosed(_ stream: GRPCStream, method: Int) { stream.finish() }
 
+    /// Does nothing: the service keeps no state per stream.
     package func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {}
 
+    /// Does nothing: refused reflection calls are not counted.
     package func refused(method: Int, reason: GRPCRefusal) {}
 
     private func answer(_ question: ReflectionRequest.Question, isLocal: Bool) -> ReflectionResponse
@@ -157,6 +163,7 @@ package final class ReflectionService: GRPCServerHandler {
 /// Finds the files of descriptor sets (google.protobuf.FileDescriptorSet) by name and by the symbols they define. Field
 /// numbers are those of google/protobuf/descriptor.proto.
 struct DescriptorIndex: Sendable {
+    /// An encoded file descriptor and the names of the files that it imports.
     private struct File {
         let name: String
         let bytes: [UInt8]

@@ -1,7 +1,7 @@
 internal import CGRPC
 internal import Synchronization
 
-/// gRPC status codes with their numbers on the wire.
+/// A gRPC status code, with its number on the wire.
 package enum GRPCStatus: Int32, Sendable {
     case ok = 0
     case cancelled = 1
@@ -125,6 +125,7 @@ struct Answer: Sendable {
 /// socket with unread data (a client pings when answers arrive) resets it: bytes that TCP's congestion window still
 /// held back, as happens with many small segments, would be lost, and the answers with them.
 final class WithheldAnswers: Sendable {
+    /// The withheld answers.
     private struct State {
         var isActive = false
         var answers: [(call: GRPCUnaryCall, message: [UInt8])] = []

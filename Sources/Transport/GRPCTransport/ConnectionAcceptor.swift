@@ -2,14 +2,14 @@ internal import Glibc
 internal import Synchronization
 internal import SystemIO
 
-/// Accepts a server's connections on its own thread and passes each to the C core once the client has started to speak
-/// HTTP/2.
+/// Accepts a server's connections on its own thread. Passes each connection to the C core once the client has
+/// started to speak HTTP/2.
 ///
-/// The core can listen by itself, but not on an inherited socket. Only an inherited socket outlives this process, so
-/// that clients which connect during a restart wait in its queue.
+/// The core can listen by itself, but not on an inherited socket. Only an inherited socket outlives this process,
+/// so that clients which connect during a restart wait in its queue.
 ///
-/// At most `connectionsMax` connections are open; further ones wait unaccepted. A connection whose client sends nothing
-/// is closed after `handshakeSeconds`, or after one second while the server is at `connectionsMax`.
+/// At most `connectionsMax` connections are open; further ones wait unaccepted. A connection whose client sends
+/// nothing is closed after `handshakeSeconds`, or after one second while the server is at `connectionsMax`.
 final class ConnectionAcceptor: Sendable {
     /// A connection whose client has not sent its HTTP/2 greeting yet.
     private struct Pending {

@@ -3,17 +3,20 @@ internal import CGRPC
 /// A client's end of a stream. One thread may send while another receives. The owner must receive until the end, or
 /// cancel.
 package final class GRPCClientStream: CompletionOwner, ClientCall {
+    /// Progress of the current receive.
     private enum Receive {
         case idle
         case armed
         case done([UInt8]?)
     }
 
+    /// How the call ended.
     private enum End {
         case ok
         case error(GRPCCallError)
     }
 
+    /// State that the sending and the receiving thread share.
     private struct State {
         var isSending = false
         var isBroken = false

@@ -122,8 +122,7 @@ package import TraceModel
     /// descriptors.
     package var connectionsMax: Int { configuration.connectionsMax }
 
-    /// Returns whether the server was at `connectionsMax` at any moment since the previous call, so that clients had to
-    /// wait.
+    /// Whether the server was at `connectionsMax` at any moment since the previous call. Clients had to wait then.
     package func takeFull() -> Bool { acceptor.withLock { $0?.takeFull() ?? false } }
 
     private func bindLocal(_ address: String) throws(TraceError) {

@@ -80,10 +80,12 @@ package protocol GRPCServerHandler: AnyObject, Sendable {
 }
 
 extension GRPCServerHandler {
+    /// Finishes the stream with `aborted`, so that the client calls again.
     package func streamEnding(_ stream: GRPCStream, method: Int) {
         stream.finish(.aborted, "the server is stopping; call again")
     }
 
+    /// Does nothing.
     package func closed(_ reason: GRPCClosing) {}
 }
 

@@ -12,6 +12,7 @@ internal import TraceModel
         case over
     }
 
+    /// State that callers and poller threads share.
     private struct State {
         var sendQueue: [[UInt8]] = []
         /// Index of the next message in `sendQueue`; those before it are sent.

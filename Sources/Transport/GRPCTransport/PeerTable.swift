@@ -50,6 +50,7 @@ final class PeerTable: Sendable {
         var closed: Int64?
     }
 
+    /// The entries, and the position from which the next descriptor is searched.
     private struct State {
         var entries: [Int32: Entry] = [:]
         var open = 0

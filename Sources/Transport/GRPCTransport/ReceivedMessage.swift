@@ -62,6 +62,7 @@ final class ReceivingCalls: Sendable {
         let isExtended: Bool
     }
 
+    /// The calls, with the indices of free entries.
     private struct State {
         var entries: [Entry?] = []
         var free: [Int] = []

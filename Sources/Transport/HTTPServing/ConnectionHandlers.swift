@@ -69,8 +69,9 @@ final class ByteMeter: ChannelDuplexHandler {
     }
 }
 
-/// Refuses requests that the server does not support (with a body, with a head too large or too slow, other protocols),
-/// and closes a connection after its last reply. Stands between the HTTP/1 codec and Hummingbird's handlers.
+/// Refuses requests that the server does not support, and closes a connection after its last reply. Refused are
+/// requests with a body, with a head that is too large or too slow, and with other protocols. Stands between the
+/// HTTP/1 codec and Hummingbird's handlers.
 final class RequestGuard: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart

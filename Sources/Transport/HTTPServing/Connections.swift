@@ -7,6 +7,7 @@ import SystemIO
 
 /// The open connections of a server: their `ConnectionTable` and their channels. Any thread.
 final class Connections: Sendable {
+    /// The table, and the channels by id.
     private struct State {
         var table: ConnectionTable
         var channels: [ConnectionTable.ID: any Channel] = [:]

@@ -271,6 +271,7 @@ extension ZMQSocket {
         }
     }
 
+    /// The result of receiving one message.
     private enum Received {
         case message
         case none
