@@ -81,8 +81,8 @@ package struct DiskSilence: Sendable {
 
     package init() {}
 
-    /// Evaluates `counters`, the text of `/sys/dev/block/…/stat` (the kernel's `Documentation/block/stat.rst`) as of
-    /// `now`, in ns.
+    /// Updates the measurement with `counters` as of `now`, in ns. `counters` is the text of
+    /// `/sys/dev/block/…/stat` (the kernel's `Documentation/block/stat.rst`).
     package mutating func update(with counters: some Sequence<UInt8>, now: Int64) {
         let fields = counters.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: true)
             .compactMap {

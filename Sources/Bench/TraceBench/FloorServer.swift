@@ -29,8 +29,8 @@ final class FloorHandler: GRPCServerHandler {
 
 /// A server that only answers: the cost and throughput of the transport alone on this machine.
 package enum FloorServer {
-    /// Listens on a free port of 127.0.0.1, prints the port on standard output, and serves until standard input ends,
-    /// which happens when the process that started it ends.
+    /// Serves on a free port of 127.0.0.1 until standard input ends, and prints the port on standard output.
+    /// Standard input ends when the process that started the server ends.
     package static func run() throws(TraceError) {
         let server = GRPCServer(
             configuration: GRPCServerConfiguration(),

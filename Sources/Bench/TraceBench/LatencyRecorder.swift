@@ -25,8 +25,8 @@ package struct LatencyRecorder: Sendable {
         maximum = max(maximum, other.maximum)
     }
 
-    /// Returns the duration in ns that a share `quantile` (0–1) of all durations does not exceed; 0 where there are
-    /// none.
+    /// Returns the duration in ns that a share `quantile` (0–1) of all durations does not exceed. Returns 0 if
+    /// there are none.
     package func quantile(_ quantile: Double) -> Int64 {
         guard count > 0 else { return 0 }
         let rank = max(1, Int((quantile * Double(count)).rounded(.up)))

@@ -65,6 +65,7 @@ package struct TextKey: Hashable, Comparable, Sendable {
         TextKey(left) < TextKey(right)
     }
 
+    /// Hashes the text's bytes and their number.
     package func hash(into hasher: inout Hasher) {
         var text = text
         text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }

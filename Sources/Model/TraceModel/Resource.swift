@@ -88,8 +88,8 @@ package enum CSVColumns: String, CaseIterable, Sendable {
     /// Only the columns of the original server. All their fields are numbers, as its detectors expect.
     case original
 
-    /// Returns how many of a table's first columns belong to the original server's table; nil if that has no such
-    /// table.
+    /// Returns the number of a table's first columns that the original server's table has too. Nil if the original
+    /// has no such table.
     package static func originalCount(of resource: Resource) -> Int? {
         switch resource {
         case .function: 5

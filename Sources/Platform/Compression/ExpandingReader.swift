@@ -51,6 +51,7 @@ package enum ExpandingReader {
     /// Fills the buffer from its start and returns the count; 0 at the end.
     package typealias Source = (UnsafeMutableRawBufferPointer) throws(TraceError) -> Int
 
+    /// The position in the compressed stream.
     private enum State {
         /// Between members; none has to follow.
         case atBoundary

@@ -3,7 +3,7 @@ import TraceModel
 
 /// Finds the process that holds the lock of a file, by /proc.
 package enum LockHolder {
-    /// Returns the process that holds an exclusive flock(2) lock of the open file; nil if there is none that this
+    /// Returns the process that holds an exclusive flock(2) lock of the open file. Nil if there is none that this
     /// process may see. Blocks.
     package static func find(of file: borrowing File) -> pid_t? {
         var info = stat()

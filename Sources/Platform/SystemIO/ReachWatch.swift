@@ -51,8 +51,8 @@ package struct ReachWatch {
 
 /// The s6 supervisor of `scripts/cluster`, as seen by a process that it runs.
 package enum Supervisor {
-    /// Ends s6-svscan, and with it everything it supervises, if s6 supervises this process and its service directory
-    /// was removed. Nobody could control that s6 any more; it would hold the port without starting anything.
+    /// Ends s6-svscan and all its services if this process is supervised and its service directory was removed.
+    /// Nobody could control that s6 any more; it would hold the port without starting anything.
     package static func endIfOrphaned() {
         let parent = getppid()
         guard let (name, scanner) = process(parent), name == "s6-supervise",

@@ -25,6 +25,7 @@ package enum StateVersion {
 
     @inlinable package var remaining: Int { unsafe source.count - at }
 
+    /// Reads a little-endian integer.
     /// - Throws: `TraceError(.corrupt)` if too few bytes are left.
     @inlinable package mutating func integer<Integer: FixedWidthInteger>(
         _: Integer.Type

@@ -6,6 +6,7 @@ import Glibc
 package final class DedicatedThread: Sendable {
     private let handle: pthread_t
 
+    /// Name and closure of a thread, as one object that `pthread_create` can pass on.
     private final class Body: Sendable {
         let name: String
         let run: @Sendable () -> Void

@@ -109,8 +109,8 @@ package enum BatchScanner {
         }
     }
 
-    /// Returns the number of events in a refused batch for accounting; 0 if the batch's own fields are damaged, so that
-    /// its events cannot be found. O(fields), does not look into events.
+    /// Returns the number of events in a refused batch, for accounting. O(fields); events are not decoded. Returns
+    /// 0 if the batch's own fields are damaged, so that its events cannot be found.
     package static func countEvents(_ batch: UnsafeRawBufferPointer) -> Int {
         guard let start = batch.baseAddress else { return 0 }
         var summary = BatchSummary()

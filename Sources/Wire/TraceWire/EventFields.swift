@@ -21,9 +21,10 @@ extension WireEvent {
     }
 }
 
-/// Iterates over the positions of one resource's events in a batch that `BatchScanner` accepted, or in a worker's share
-/// of one. Skips all other fields by their length. Stops at malformed bytes, see `isDamaged`.
+/// Iterates over the positions of one resource's events in a batch. The batch is one that `BatchScanner` accepted,
+/// or a worker's share of one. Skips all other fields by their length. Stops at malformed bytes, see `isDamaged`.
 @safe package struct EventFields: IteratorProtocol {
+    /// The position of one event.
     package struct Field {
         /// Range of the tag, length and payload, relative to the batch's first byte.
         package let range: Range<Int>
