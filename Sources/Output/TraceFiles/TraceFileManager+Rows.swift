@@ -43,6 +43,7 @@ extension TraceFileManager {
         buffer.endRow(ts: ts, pid: pid, host: host.index)
     }
 
+    /// Appends a row to the anomalies of the window.
     package func appendAnomaly(_ row: borrowing AnomalyRow) {
         let host = hosts[row.host]
         let start = SegmentRecord.begin(

@@ -138,15 +138,19 @@ package final class TraceFileManager {
     /// them before the next event. Their rows in the open window are written as usual.
     package var hasEvictedHosts: Bool { hosts.hasEvicted }
 
+    /// Whether the host was evicted and has not been used since.
     package func isEvicted(_ host: HostID) -> Bool { hosts.isEvicted(host) }
 
+    /// Resets `hasEvictedHosts`, after the caller has dropped its state of evicted hosts.
     package func acknowledgeEvictions() { hosts.acknowledgeEvictions() }
 
+    /// Returns the host's name.
     package func hostName(_ host: HostID) -> String { hosts[host].name }
 
     /// The host's name as a CSV field. Valid as long as the host's number.
     package func hostField(_ host: HostID) -> ByteView { hosts.field(host) }
 
+    /// Whether the host is the machine on which the cluster runs.
     package func isThisMachine(_ host: HostID) -> Bool { hosts[host].isThisMachine }
 
     /// The trace of a host, or `otherJSON` if the window has no file left for the host. Valid until the window ends.

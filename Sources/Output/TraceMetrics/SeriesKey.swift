@@ -30,6 +30,7 @@ package struct SeriesKey: Hashable, Sendable {
         left.family == right.family && left.labels.elementsEqual(right.labels, by: TextKey.areEqual)
     }
 
+    /// Hashes the family and the bytes of the labels.
     package func hash(into hasher: inout Hasher) {
         hasher.combine(family)
         for label in labels { hasher.combine(TextKey(label)) }

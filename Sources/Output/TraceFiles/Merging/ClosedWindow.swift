@@ -88,8 +88,8 @@ package struct ClosedFile: Sendable, Equatable {
             && host.utf8.elementsEqual(other.host.utf8)
     }
 
-    /// The one of these that has the same rows as this one, as far as that can be told without reading them; nil where there
-    /// is none, or what there is has others.
+    /// Returns the file in `files` that is the same output and has the same rows; nil if there is none. Rows are
+    /// compared by their number and by the first and last time, without reading them.
     package func counterpart(in files: [ClosedFile]) -> ClosedFile? {
         files.first { $0.isSameOutput(as: self) }.flatMap { file in
             file.rows == rows && file.firstTs == firstTs && file.lastTs == lastTs ? file : nil
@@ -201,6 +201,7 @@ package struct ClosedWindow: Sendable, Equatable {
 
 /// One output to be produced, with its runs in the order that decides between equal keys.
 struct MergeInput {
+    /// A run to merge.
     struct Run {
         /// Relative to the data directory.
         var path: String

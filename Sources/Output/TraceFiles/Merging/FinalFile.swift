@@ -36,6 +36,7 @@ package struct FinalWindow: Sendable, Equatable {
 
 /// Reads one final file row by row, with the keys by which its rows are ordered. Views are valid until the next row.
 final class FinalFile {
+    /// Formats of final files.
     enum Kind {
         case json
         case csv
@@ -43,6 +44,7 @@ final class FinalFile {
         case anomalies
     }
 
+    /// What a row describes.
     enum Content {
         case event
         /// The name of a process or thread. Names follow all events and have no time.
@@ -251,8 +253,9 @@ package struct FinalWindowRecords: Sendable {
         try MergeManifest(contentsOf: path(window))?.outputs.map(\.target) ?? []
     }
 
-    /// Returns the size of the window's files that still have the length they were written with; others are not ours
-    /// any more. Throws `corrupt` if the record is damaged.
+    /// Returns the total size of the window's files that still have the length they were written with. A file with
+    /// another length no longer belongs to the cluster.
+    /// - Throws: `TraceError(.corrupt)` if the record is damaged.
     package func bytes(of window: FinalWindow) throws -> UInt64 {
         try standing(window).reduce(0) { $0 + UInt64($1.bytes) }
     }

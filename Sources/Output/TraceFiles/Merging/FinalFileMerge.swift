@@ -13,6 +13,7 @@ import TraceModel
 /// that is open at its end ends there. If a file does not repeat a call's begin, the exit is an instant in that file;
 /// the merge turns it into the end of the slice that an earlier file begins.
 final class FinalFileMerge {
+    /// A repeated call from the start of a file, held until its turn by time.
     private struct Continued {
         let ts: EpochNanoseconds
         let pid: UInt32
@@ -303,6 +304,7 @@ final class FinalFileMerge {
 /// The calls of one thread that the rows of a trace have begun and not ended. Pairs calls as the worker does: an end
 /// closes the innermost call with the same cookie and name and, if the end says when its call began, that time.
 struct OpenSlices {
+    /// An open call.
     struct Slice {
         /// Sequence number among all calls begun in the trace.
         let order: UInt64

@@ -6,6 +6,7 @@ import TraceModel
 /// bad byte. There are two copies, `PATH` and `PATH.mirror`, replaced in this order, until the window is recorded as
 /// merged.
 struct MergeManifest: Equatable {
+    /// A file to be published: renamed from `source` to `target`.
     struct Output: Equatable {
         /// A temporary file, or the only segment if it becomes the output.
         var source: String

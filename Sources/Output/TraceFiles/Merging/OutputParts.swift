@@ -59,6 +59,7 @@ final class OutputParts {
 /// The names of processes and threads in a trace that becomes several files. Each file ends with the names that its
 /// rows refer to.
 struct PartNames {
+    /// The line that names a process or thread.
     private struct Name {
         let line: [UInt8]
         /// Whether a row of the open file refers to the name.

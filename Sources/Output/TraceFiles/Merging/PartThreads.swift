@@ -2,6 +2,7 @@ import TraceModel
 
 /// The threads of a trace that becomes several files: which ones the open file has named, and their open calls.
 struct PartThreads {
+    /// A thread with its open calls.
     private struct Thread {
         let pid: UInt32
         let tid: UInt32

@@ -66,11 +66,15 @@ package final class WindowMerger {
         self.budget = budget
     }
 
-    /// Merges one window of one resource, with those before it whose barriers not all workers had; returns the final files'
-    /// paths below the data directory. A window that has been merged (also in part, before a crash) ends up the same.
-    /// `replaced`: segments in whose place `files` name others; they are removed with them. `onLoss` is called for each damaged
-    /// segment that was set aside, once the files stand, in a redo too. Throws `TraceError`, `SystemError`, or, where damage is to
-    /// be reported, `DamagedSegments`; then the segments are all there, or the manifest is.
+    /// Merges one window of one resource and returns the final files' paths, relative to the data directory.
+    /// Earlier windows whose barriers some workers did not have are merged with it. Merging a window again, also
+    /// after a crash in the middle, has the same result.
+    /// - Parameters:
+    ///   - replaced: Segments that others in `files` replace; they are removed together.
+    ///   - onLoss: Called for each damaged segment that was set aside, after the files are published, in a repeated
+    ///     merge too.
+    /// - Throws: `TraceError`, `SystemError`, or, if damage is to be reported, `DamagedSegments`. Either all
+    ///   segments or the manifest still exist then.
     package func merge(
         resource: Resource,
         window: UInt64,
@@ -206,7 +210,7 @@ package final class WindowMerger {
         }
     }
 
-    /// All of them at once: whoever makes them again does so once. Reads all segments.
+    /// Finds all damaged segments, so that they are rebuilt together. Reads all segments.
     private func damagedSegments() throws -> DamagedSegments {
         var paths: [String] = []
         for input in inputs {

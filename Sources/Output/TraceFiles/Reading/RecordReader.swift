@@ -92,8 +92,8 @@ final class BufferedReader {
     }
 }
 
-/// Reads a final file, plain or compressed, line by line or row by row, through a buffer that grows only for a row
-/// larger than itself, up to `Limits.segmentRecordBytesMax`.
+/// Reads a final file, plain or compressed, line by line or row by row. The buffer grows only for a row larger than
+/// itself, up to `Limits.segmentRecordBytesMax`.
 final class RecordReader {
     let path: String
     private let file: FileSource

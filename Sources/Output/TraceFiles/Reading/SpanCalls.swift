@@ -1,9 +1,10 @@
 import SystemIO
 import TraceModel
 
-/// The calls of all hosts that are open at one point of a document read by `FinalFileMerge`, and the events that clip
-/// them to a time span. Memory is bounded by the number of open calls.
+/// Tracks the open calls of all hosts at one point of a document that `FinalFileMerge` reads. Makes the events that
+/// clip them to a time span. Memory is bounded by the number of open calls.
 struct SpanCalls {
+    /// A thread of a host.
     private struct Thread: Hashable {
         let host: UInt64
         let pid: UInt32

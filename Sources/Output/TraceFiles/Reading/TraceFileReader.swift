@@ -66,9 +66,9 @@ struct RowSelection {
     }
 }
 
-/// Reads final files of all windows and hosts, plain or compressed, and joins them into one document ordered by time
-/// and filtered by time, process and host. Streams: memory is bounded by the largest row and the number of files that
-/// overlap in time.
+/// Reads final files of all windows and hosts, plain or compressed, and joins them into one document. The document
+/// is ordered by time and filtered by time, process and host. Streams: memory is bounded by the largest row and the
+/// number of files that overlap in time.
 ///
 /// Skips files that retention removes meanwhile. Not thread-safe; blocks on the disk and in `write`.
 package final class TraceFileReader {

@@ -6,6 +6,7 @@ public import TraceModel
 struct EventRow {
     /// The begin or end of a call, with the fields that identify the call.
     struct Call {
+        /// Whether the row begins or ends the call.
         enum Phase {
             case begin
             case end
@@ -135,6 +136,7 @@ struct EventRow {
     /// The buffer itself, for rare operations.
     package var buffer: RunBuffer { rows._withUnsafeGuaranteedRef { $0 } }
 
+    /// Begins a row at the end of the buffer. The previous row must have ended.
     @inlinable @inline(__always) package func beginRow() -> RowWriter {
         rows._withUnsafeGuaranteedRef { buffer in
             assert(buffer.text.count == buffer.rowStart, "the previous row has not ended")

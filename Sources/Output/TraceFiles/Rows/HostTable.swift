@@ -16,6 +16,7 @@ import TraceModel
 /// old number back. Evictions depend only on the order in which hosts were used, which a checkpoint contains (`saved`),
 /// so a replay repeats them.
 final class HostTable {
+    /// An entry of the table.
     struct Host {
         /// Valid UTF-8, at most `Limits.hostBytesMax` bytes before the repair.
         let name: String
@@ -28,6 +29,7 @@ final class HostTable {
         fileprivate static let none = Host(name: "", isThisMachine: false, csv: [], cell: [])
     }
 
+    /// State of an entry.
     private enum State: UInt8 {
         case free
         /// In the list of used hosts.

@@ -21,6 +21,7 @@ enum JSONSegment {
 
     /// The metadata of a finished file. Depends only on the rows, never on their distribution over workers and runs.
     struct Summary {
+        /// Which part of a window's trace a file has.
         enum Extent {
             case whole(events: UInt64)
             /// One file of a window that needs several, counted from 1. Its events are not counted.

@@ -4,6 +4,7 @@ import TraceModel
 /// The names of processes and threads, and the order of processes in viewers, for the end of a trace file (`M` events).
 /// The last value of a key wins.
 struct NameTable {
+    /// What a name belongs to.
     struct Key: Hashable {
         /// Raw values are stored in checkpoints and define the order of a process's names.
         enum Kind: UInt8 {

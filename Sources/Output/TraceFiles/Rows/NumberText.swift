@@ -58,8 +58,8 @@
     }
 }
 
-/// The digits of a floating-point number, rendered once if it has at most six decimals that are exact, which is nearly
-/// always the case for agents' values.
+/// The digits of a floating-point number, rendered once if it has at most six decimals that are exact. That is
+/// nearly always the case for agents' values.
 @usableFromInline package struct DoubleText {
     @usableFromInline let value: Double
     @usableFromInline let whole: NumberText

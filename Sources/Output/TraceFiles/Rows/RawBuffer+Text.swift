@@ -2,8 +2,9 @@ public import SystemIO
 public import TraceModel
 
 extension RawBuffer {
-    /// Whether a text can be written unchanged, quoted in JSON and unquoted in CSV, with or without the protection
-    /// against formulas: printable ASCII other than `"`, `\` and comma. False for an empty text.
+    /// Whether a text can be written unchanged: printable ASCII other than `"`, `\` and comma. It then needs no
+    /// escapes, quoted in JSON and unquoted in CSV, with or without the protection against formulas. False for an
+    /// empty text.
     @inlinable @inline(__always) package static func isPlainText(_ view: ByteView) -> Bool {
         guard let start = view.start, view.count > 0 else { return false }
         return isPlainText(start, view.count) && !beginsFormula(start)

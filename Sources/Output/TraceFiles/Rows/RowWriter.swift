@@ -32,6 +32,7 @@ public import SystemIO
 
     // MARK: Room
 
+    /// Returns the position in the row; the slack has enough room for a fixed part.
     @inlinable @inline(__always) package mutating func reserveFixed() -> UnsafeMutableRawPointer {
         at
     }
@@ -44,6 +45,7 @@ public import SystemIO
         return at
     }
 
+    /// Adds `count` bytes, written to reserved room, to the row.
     @inlinable @inline(__always) package mutating func commit(_ count: Int) {
         at += count
         assert(at <= end, "the fixed parts of a row are longer than the slack")
@@ -54,6 +56,7 @@ public import SystemIO
         (self.at, end) = Self.bounds(of: rows._withUnsafeGuaranteedRef { $0.room(at, count) })
     }
 
+    /// Runs a rare operation on the run buffer itself, outside the hot path.
     @inline(never) @usableFromInline package mutating func throughBuffer<Result>(
         _ body: (inout RawBuffer) -> Result
     ) -> Result {
@@ -65,11 +68,13 @@ public import SystemIO
 
     // MARK: Fixed parts
 
+    /// Appends a literal.
     @inlinable @inline(__always) package mutating func append(_ text: StaticString) {
         at.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
         commit(text.utf8CodeUnitCount)
     }
 
+    /// Appends a byte.
     @inlinable @inline(__always) package mutating func append(byte: UInt8) {
         at.storeBytes(of: byte, as: UInt8.self)
         commit(1)

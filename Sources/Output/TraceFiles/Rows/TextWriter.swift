@@ -20,10 +20,12 @@ public import TraceModel
 }
 
 extension RawBuffer: TextWriter {
+    /// Returns room for at most 32 bytes.
     @inlinable @inline(__always) package mutating func reserveFixed() -> UnsafeMutableRawPointer {
         reserve(32)
     }
 
+    /// Runs the operation on this buffer.
     @inlinable @inline(__always) package mutating func throughBuffer<Result>(
         _ body: (inout RawBuffer) -> Result
     ) -> Result { body(&self) }
@@ -31,19 +33,23 @@ extension RawBuffer: TextWriter {
 
 // Numbers as text: no `String`, no locale.
 extension TextWriter where Self: ~Copyable {
+    /// Appends a number that was rendered before.
     @inlinable @inline(__always) package mutating func append(_ number: borrowing NumberText) {
         let target = reserveFixed()
         commit(number.write(at: target) - target)
     }
 
+    /// Appends decimal digits.
     @inlinable @inline(__always) package mutating func appendDecimal(_ value: UInt64) {
         append(NumberText(value))
     }
 
+    /// Appends decimal digits.
     @inlinable @inline(__always) package mutating func appendDecimal(_ value: UInt32) {
         appendDecimal(UInt64(value))
     }
 
+    /// Appends decimal digits, with a minus sign if the value is negative.
     @inlinable @inline(__always) package mutating func appendDecimal(_ value: Int64) {
         append(NumberText(value))
     }
@@ -75,6 +81,7 @@ extension TextWriter where Self: ~Copyable {
         appendJSONDouble(DoubleText(value))
     }
 
+    /// Appends a rendered number like `appendJSONDouble(_: Double)`.
     @inlinable @inline(__always) package mutating func appendJSONDouble(
         _ number: borrowing DoubleText
     ) {
@@ -89,6 +96,7 @@ extension TextWriter where Self: ~Copyable {
         appendCSVDouble(DoubleText(value))
     }
 
+    /// Appends a rendered number like `appendCSVDouble(_: Double)`.
     @inlinable @inline(__always) package mutating func appendCSVDouble(
         _ number: borrowing DoubleText
     ) {

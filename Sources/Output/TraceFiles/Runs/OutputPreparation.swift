@@ -2,8 +2,8 @@ import Compression
 import SystemIO
 import TraceModel
 
-/// Writes one output of a window (two files for stacks and anomalies) under its temporary name and syncs it, or
-/// determines that the only segment can be renamed.
+/// Writes one output of a window under its temporary name and syncs it, or finds that a rename is enough. Stacks
+/// and anomalies have two files. A rename is enough if the only segment can become the output.
 struct OutputPreparation {
     let merger: WindowMerger
     let names: OutputNames

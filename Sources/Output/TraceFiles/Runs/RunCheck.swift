@@ -1,8 +1,8 @@
 import SystemIO
 import TraceModel
 
-/// Finds the runs of an output that differ from what their workers announced, and sets them aside, so that the others
-/// can be published. Blocks.
+/// Finds the runs of an output that differ from what their workers announced, and sets them aside. The others can
+/// then be published. Blocks.
 struct RunCheck {
     private let merger: WindowMerger
     private let kind: OutputKind
