@@ -24,7 +24,7 @@ import TraceModel
 
     private static let reserve = Limits.checkpointReserveBytes + Limits.logFileBytes
 
-    /// A group of one batch of events of a resource.
+    /// Returns the sizes of a group with one batch of events of a resource.
     private func group(_ resource: Resource, events: Int, bytes: Int) -> BatchSizes {
         let group = CommitGroup()
         var entry = CommitGroup.Entry()
@@ -43,8 +43,9 @@ import TraceModel
         #expect(gate.freeBytesMin(adding: batch) == Self.reserve + 2 * most)
     }
 
-    /// Events that no worker has applied may become the worst: rows, and what these are merged into. Once applied, what
-    /// the workers say counts; of all resources the largest one, as one window is merged at a time.
+    /// Unapplied events reserve space for the largest rows they may become and for the merge of those rows. For
+    /// applied events the workers' reports count. Only the resource with the largest merge counts, because one
+    /// window is merged at a time.
     @Test func theDiskKeepsRoomForWhatIsToComeAndOneMerge() {
         var gate = AdmissionGate(logBudgetBytes: .max)
         func need(applied: LSN, merge: [Resource: Int]) -> Int {
@@ -66,12 +67,12 @@ import TraceModel
         #expect(need(applied: 10_000, merge: [.gpu: 77]) == 77)
     }
 
-    /// A merge of the worst events fits into what was kept free for it.
+    /// A merge of the largest possible rows fits into the reserved space.
     @Test func escapedTextsFit() {
         var gate = AdmissionGate(logBudgetBytes: .max)
         let bytes = 1 << 20
         gate.logged(group(.function, events: bytes / 4_096, bytes: bytes), end: LSN(bytes))
-        // Escaped by half, in trace and table: segments, and then the files they are merged into.
+        // Half of the bytes are escaped, in trace and table; the segments and the merged files exist at once.
         let written = bytes * 3
         #expect(gate.freeBytesMin() - Self.reserve >= 2 * written)
     }
@@ -89,13 +90,13 @@ import TraceModel
         )
     }
 
-    /// What is refused is counted; barriers go into the log all the same, and trimming helps at once.
+    /// Refused batches are counted. Barriers are still logged, and trimming makes room immediately.
     @Test func atItsBudgetTheLogTakesNoBatchUntilItIsTrimmed() throws {
         let directory = try TemporaryDirectory()
         let router = try RouterHarness(directory, logBudgetBytes: Limits.logFileBytes * 5 / 4)
         defer { router.end() }
         router.context.slowest = (WorkerName(resource: .io, index: 1), 8)
-        // One a log file.
+        // One batch per log file.
         for _ in 0..<3 { _ = try router.send(TestBatch.padding(Limits.logFileBytes / 2)) }
         do {
             let answer = try router.send(TestBatch.bytes(events: 7))
@@ -108,7 +109,7 @@ import TraceModel
         let refusals = router.context.refusals.samples()
         #expect(refusals.first { $0.labels == ["log_budget"] }?.value == .counter(1))
         _ = try router.barrier()
-        // Half of the budget was passed once: that ended a window too.
+        // Half of the budget was exceeded once, which also ended a window.
         let found = try RouterHarness.read(directory)
         #expect(found.barriers.map(\.barrier.reason) == [.size, .command])
         router.inbox.trimmableLSN = found.end
@@ -119,7 +120,7 @@ import TraceModel
         #expect(counts.acceptedTotal == 2 && counts.rejected == 7)
     }
 
-    /// Whenever a call comes while nothing is taken, it is held for 5 s of its own and not for what is left of others'.
+    /// Each call is held for 5 s from its own arrival, not for the rest of an earlier call's time.
     @Test func eachCallIsHeldForTheSameTime() throws {
         let directory = try TemporaryDirectory()
         let router = try RouterHarness(directory, logBudgetBytes: Limits.logFileBytes * 5 / 4)
@@ -135,7 +136,7 @@ import TraceModel
                 let seconds = Double(WallClock.monotonic() - sent) / 1e9
                 held.update { $0.append(seconds) }
             }
-            // The time between two calls is what this is about.
+            // The calls must arrive at different times, so this pause is part of the test.
             usleep(1_200_000)
         }
         #expect(held.wait { $0.count == calls })

@@ -7,11 +7,11 @@ import TraceWire
 
 @testable import RouterRole
 
-/// What becomes of a message on its way into a commit group.
+/// Tests how a message is admitted to a commit group.
 @Suite struct BatchAdmissionTests {
     private static let peer = Array("10.1.2.3".utf8)
 
-    /// A group being filled, and what has come before.
+    /// The group being filled, with the state that earlier batches left.
     private struct Desk: ~Copyable {
         var admission = BatchAdmission()
         var dedup = DedupWindow()
@@ -49,7 +49,7 @@ import TraceWire
         #expect(bytesByResource == bytes.count)
     }
 
-    /// The host that the batch names, else its peer's, decides the slots and stands in the log.
+    /// The batch's own host, else its peer's, selects the slots and is logged.
     @Test func theHostIsTheBatchsElseThePeers() {
         for (named, expected) in [("", Self.peer), ("web-1", Array("web-1".utf8))] {
             var desk = Desk()
@@ -106,7 +106,7 @@ import TraceWire
         #expect(noClient.hasPrefix("invalidArgument 1 3: client_id is unset"))
     }
 
-    /// Whatever is refused in between, the group holds the accepted batches and nothing else.
+    /// After any sequence of refusals the group contains exactly the accepted batches.
     @Test(arguments: 0..<10 as Range<UInt64>) func refusalsLeaveTheGroupUntouched(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var desk = Desk()

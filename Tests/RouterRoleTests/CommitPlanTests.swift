@@ -9,7 +9,7 @@ import TraceModel
 @testable import RouterRole
 @testable import TraceTime
 
-/// What the commit thread does with each group, whatever the disk says.
+/// Tests what the commit thread does with each group for any result of the disk.
 @Suite struct CommitPlanTests {
     private static let second: Int64 = 1_000_000_000
     private static let start = 100 * second
@@ -17,7 +17,7 @@ import TraceModel
     private static let full = SystemError(errno: ENOSPC, call: "pwrite", subject: "log")
     private static let roomy = 1 << 40
 
-    /// A plan and the log that it would write, with a clock and a disk that the test sets.
+    /// A plan and the log it would write, with a clock and a disk that the test controls.
     private struct Bench {
         var plan: CommitPlan
         var now = CommitPlanTests.start
@@ -39,7 +39,7 @@ import TraceModel
             )
         }
 
-        /// Adds a call to the group: a batch of so many events that came now.
+        /// Adds a call to the group: a batch with `events` events that arrives now.
         mutating func add(
             _ events: Int,
             sequence: UInt64 = 0,
@@ -86,7 +86,7 @@ import TraceModel
             plan.wrote(begin..<log.upperBound)
         }
 
-        /// Lets the group in hand be written, and returns what was done.
+        /// Completes the current group's write and returns the steps taken.
         mutating func finish() throws -> (steps: [String], end: CommitPlan.Conclusion) {
             var steps: [String] = []
             for _ in 0..<20 {
@@ -164,7 +164,7 @@ import TraceModel
         #expect(try bench.commit(CommitGroup()).steps == ["write tick"])
         bench.now += Self.second
         #expect(try bench.commit(CommitGroup()).steps.isEmpty)
-        // What was counted is told whenever that is.
+        // Duplicates and refusals are logged by a tick at any time.
         let double = CommitGroup()
         bench.add(2, sequence: 1, verdict: .duplicate, to: double)
         bench.now += Self.second
@@ -224,7 +224,7 @@ import TraceModel
         #expect(end.barrier?.window == 0 && bench.plan.state.window == 1)
         #expect(end.group.barriers.map(\.end) == [bench.log.upperBound])
         #expect(bench.plan.state.slotMap == wider)
-        // In the same second, so it needs another name.
+        // The second barrier falls into the same second and needs another name.
         let next = try bench.commit(CommitGroup(), [Self.barrier()])
         #expect(next.end.barrier?.window == 1 && next.end.barrier?.slotMap == wider)
         #expect(next.end.barrier?.stem != end.barrier?.stem)
@@ -236,7 +236,7 @@ import TraceModel
         bench.add(1, sequence: 1, isLast: true, to: group)
         let (steps, end) = try bench.commit(group)
         #expect(steps.first == "write batch barrier" && end.barrier?.reason == .lastBatch)
-        // The next one has to wait, counted from then.
+        // The next barrier has to wait, counted from this one.
         let next = CommitGroup()
         bench.add(1, sequence: 2, isLast: true, to: next)
         bench.now += 10 * Self.second - 1
@@ -308,7 +308,7 @@ import TraceModel
         #expect(bench.plan.totals.acceptedTotal == 3 && bench.plan.totals.rejected == 2)
     }
 
-    /// Barriers, verdicts and ticks are small, and workers need them to make room.
+    /// Barriers, verdicts and ticks are small, and workers need them to free space.
     @Test func aGroupWithoutBatchesIsWrittenWhereNoneAreTaken() throws {
         var bench = Bench()
         bench.freeBytes = 0
@@ -323,7 +323,7 @@ import TraceModel
         bench.log = 0..<20_000
         let (steps, end) = try bench.commit(bench.group(1))
         #expect(steps.first == "report logAtHalf" && end.barrier?.reason == .size)
-        // Told once.
+        // Reported once.
         #expect(try bench.commit(bench.group(1)).steps == ["write batch", "answer 1"])
         bench.log = 0..<40_000
         bench.slowest = (WorkerName(resource: .io, index: 1), 40)
@@ -342,7 +342,7 @@ import TraceModel
 
     // MARK: Failed writes
 
-    /// A group in hand whose first write has failed, on a bench where no tick is due.
+    /// Returns a group whose first write has failed, in a bench where no tick is due.
     private func failing(
         _ fill: (inout Bench, CommitGroup) -> Void,
         _ requests: [IngestQueue.BarrierRequest] = [],
@@ -392,7 +392,7 @@ import TraceModel
             Issue.record("not refused")
             return
         }
-        // With the batch goes what repeats it.
+        // Duplicates of a refused batch are refused with it.
         #expect(refusal.reason == "disk_full" && refusal.batches == 2)
         #expect(refusal.keys.map(\.sequence) == [7] && refusal.tickets.count == 1)
         let (steps, end) = try bench.finish()
@@ -400,7 +400,7 @@ import TraceModel
         #expect(end.requests.count == 1 && end.barrier == nil && !end.areVerdictsDurable)
         #expect(bench.plan.state.window == 0 && bench.plan.totals == LogCounts())
         #expect(bench.plan.state.verdicts.count == 0)
-        // Both are counted by the next record.
+        // The next record contains both counts.
         bench.now += Self.second
         #expect(try bench.commit(CommitGroup()).steps == ["write tick"])
         #expect(bench.plan.totals.rejected == 4 && bench.plan.totals.deduplicated == 9)
@@ -437,7 +437,7 @@ import TraceModel
 
     // MARK: Accounting
 
-    /// Whatever is written, refused or given up: each event that came is counted once.
+    /// Each received event is counted exactly once, whether it is written, refused or given up.
     @Test(arguments: 0..<30 as Range<UInt64>) func eachEventIsCountedOnce(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var bench = Bench()

@@ -8,7 +8,7 @@ import TraceModel
 
 @testable import RouterRole
 
-/// The committer over a real log, fed by real calls.
+/// Tests the committer with a real log and real calls.
 @Suite(.serialized) struct CommitterTests {
     private let directory: TemporaryDirectory
 
@@ -20,7 +20,7 @@ import TraceModel
         try body(router)
     }
 
-    /// Takes what is delivered to the fabric until the condition holds.
+    /// Takes the groups delivered to the fabric until the condition holds.
     private func deliveries(
         of router: RouterHarness,
         until isMet: ([CommitGroup]) -> Bool
@@ -45,7 +45,7 @@ import TraceModel
         }
     }
 
-    /// Each has a log file that begins with it; small ones between them stand where they came.
+    /// Each large batch is at the begin of a log file; small batches between them keep their order.
     @Test func largeBatchesAreStoredAsTheyCame() throws {
         func large(_ number: Int) -> [UInt8] {
             TestBatch.bytes(
@@ -58,7 +58,7 @@ import TraceModel
         }
         var expected: [String] = []
         try run { router in
-            // What the committer knows of the disk it learns with its first group.
+            // The committer learns about the disk with its first group.
             _ = try router.send(TestBatch.bytes(events: 1, host: "first"))
             expected.append("first")
             for number in 0..<3 {
@@ -102,7 +102,7 @@ import TraceModel
         var own: [MetricSample] = []
         try run { router in
             for _ in 0..<5 { _ = try router.send(TestBatch.bytes(events: 2)) }
-            // The last answer may be out before it is counted.
+            // The last answer may be sent before its batch is counted.
             _ = try router.barrier()
             own = router.context.ownSamples(head: router.recovery.log.end)
         }
@@ -116,7 +116,7 @@ import TraceModel
         #expect(waiting.value == .gauge(0))
     }
 
-    /// Whatever shares a commit: each call is answered once, and all that was acked is there.
+    /// For any sharing of commits, each call is answered once and every acknowledged batch is in the log.
     @Test func callsAtOnceShareCommits() throws {
         let calls = 500
         let answers = Locked<[Bool]>([])
@@ -159,7 +159,7 @@ import TraceModel
         #expect(Set(expected.map(\.stem)).count == 3)
     }
 
-    /// A barrier stands behind all batches answered before it was asked for.
+    /// A barrier follows all batches that were answered before it was requested.
     @Test func aBarrierIsBehindTheBatchesBeforeIt() throws {
         try run { router in
             for number in 0..<10 {
@@ -181,7 +181,7 @@ import TraceModel
         }
     }
 
-    /// What no batch carries is counted by a tick, so that a restarted router still knows it.
+    /// Counts that no batch record contains are logged by a tick, so that a restarted router knows them.
     @Test func ticksCarryWhatWasRefusedAndDoubled() throws {
         try run { router in
             let batch = TestBatch.bytes(events: 3, client: "c", sequence: 1)
@@ -198,7 +198,7 @@ import TraceModel
         }
     }
 
-    /// Also when the router ends before a tick is due.
+    /// This also holds if the router ends before a tick is due.
     @Test func nothingCountedIsForgottenAtTheEnd() throws {
         for round in UInt64(1)...3 {
             try run { router in
@@ -221,7 +221,7 @@ import TraceModel
                     answers.update { $0.append((try? result.get()) != nil) }
                 }
             }
-            // The end may come before the last of them has arrived, but not before the first.
+            // The router may end before the last call has arrived, but not before the first.
             #expect(answers.wait { !$0.isEmpty })
         }
         #expect(answers.wait { $0.count == 100 })

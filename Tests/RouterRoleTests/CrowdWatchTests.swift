@@ -9,7 +9,7 @@ struct CrowdWatchTests {
         var watch = CrowdWatch()
         #expect(watch.note(isFull: false, now: 0) == nil)
         #expect(watch.note(isFull: true, now: Self.second) == .began)
-        // Places come free and are taken again all the time.
+        // Connections keep closing and opening.
         for step in Int64(2)...100 {
             #expect(watch.note(isFull: step % 3 == 0, now: step * Self.second) == nil)
         }

@@ -8,14 +8,14 @@ import TraceWire
 
 @testable import RouterRole
 
-/// Events set aside: the letter, the verdict in the log, and what is left of both after a crash in between.
+/// Tests dead letters: the letter, the verdict in the log, and recovery from a crash between the two.
 @Suite(.serialized) struct DeadLetterTests {
     private let directory: TemporaryDirectory
     private let worker = WorkerName(resource: .function, index: 0)
 
     init() throws { directory = try TemporaryDirectory() }
 
-    /// Runs a router in the directory, with a desk, in the directory as the working directory.
+    /// Runs a router with a dead-letter handler; the test's directory is the working directory.
     private func run<Result>(
         _ body: (RouterHarness, DeadLetterDesk) throws -> Result
     ) throws -> Result {
@@ -39,7 +39,7 @@ import TraceWire
 
     private var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
 
-    /// Has a case decided.
+    /// Decides a case and returns the result.
     private func decide(
         _ ground: DeadLetterCase.Ground,
         _ router: RouterHarness,
@@ -71,7 +71,7 @@ import TraceWire
         return try #require(outcome.current)
     }
 
-    /// Where the batches stand in the log.
+    /// Returns the LSNs of the batches.
     private func batches() throws -> [LSN] {
         var found: [LSN] = []
         let log = LogDirectory(path: "\(directory.path)/\(ClusterPaths.log)")
@@ -105,7 +105,7 @@ import TraceWire
         #expect(found.counts.deadLettered == 2 && found.counts.acceptedTotal == 4)
         let name = DeadLetterName(verdict).description
         #expect(try files() == ["\(name).json", "\(name).pbs"])
-        // One batch: its length, the events as they came, the host, what the fields mean.
+        // The letter's content: one batch with its length, the original events, the host, and the dialect.
         let letter = try FileSystem.contents(
             "\(directory.path)/\(ClusterPaths.deadLetters)/\(name).pbs"
         )
@@ -159,7 +159,7 @@ import TraceWire
             #expect(throws: TraceError.self) {
                 try decide(.crash(lsn, reason: "r"), router, desk).get()
             }
-            // No record begins there.
+            // No record begins at this LSN.
             #expect(throws: TraceError.self) {
                 try decide(.crash(lsn + 8, reason: "r"), router, desk).get()
             }
@@ -195,7 +195,7 @@ import TraceWire
         for copy in [path, path + ".mirror"] { _ = try File(copy, .replace) }
     }
 
-    /// The letter holds what no final file does; what is counted as written already counts only once.
+    /// The letter contains the events that no final file has; events counted as written are counted only once.
     @Test func aWorkerWithoutAUsableCheckpointBeginsAnew() throws {
         try run { router, desk in
             for _ in 0..<5 { _ = try router.send(TestBatch.bytes(mixed)) }
@@ -239,7 +239,7 @@ import TraceWire
             #expect(renewed.verdict == nil && renewed.end == found[2])
             #expect(renewed.note.contains("is lost"))
             #expect(try CheckpointPosition.read(of: worker) == found[2])
-            // From now on it is a worker like others, of which nothing is to be skipped.
+            // It is an ordinary worker again, with nothing to skip.
             let error = #expect(throws: TraceError.self) {
                 try outcome(of: ground, router, desk).get()
             }
@@ -247,7 +247,8 @@ import TraceWire
         }
     }
 
-    /// A crash before the verdict was durable leaves a letter that never was, one after it a letter that counts.
+    /// A crash before the verdict is durable leaves a letter without effect; a crash after it leaves a valid
+    /// letter.
     @Test(arguments: [true, false]) func aRouterThatStartsFinishesWhatACrashLeft(
         isInTheLog: Bool
     ) throws {

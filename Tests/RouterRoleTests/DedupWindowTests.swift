@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import RouterRole
 
-/// The de-duplication window against a naive one, and at its edges.
+/// Tests the de-duplication window against a naive one, and at its limits.
 @Suite struct DedupWindowTests {
     private static let span = UInt64(Limits.dedupSequencesMax)
 
@@ -22,7 +22,7 @@ import TraceModel
         return copy
     }
 
-    /// Sequences near the greatest, at the window's lower edge, or far ahead.
+    /// Returns a sequence near the greatest, near the window's lower edge, or far ahead.
     private func sequence(near greatest: UInt64, _ generator: inout SeededGenerator) -> UInt64 {
         switch Int.random(in: 0..<21, using: &generator) {
         case 0..<8: return greatest + 1
@@ -52,7 +52,7 @@ import TraceModel
             if verdict == .new {
                 window.insert(client: [client], sequence: sequence, digest: digest)
                 naive.insert(client: [client], sequence: sequence, digest: digest)
-                // Its owner goes on where it was, whatever far sequences came.
+                // The owner continues with its own sequences, even after far ones arrived.
                 if sequence < .max / 2 {
                     greatest[client] = max(greatest[client, default: 0], sequence)
                 }
@@ -72,7 +72,7 @@ import TraceModel
         #expect(window.check(client: [2], sequence: 1, digest: 7) == .new)
     }
 
-    /// A jump moves the window while what came last stays in it; a farther one leaves it where it is.
+    /// A jump moves the window if the latest sequence stays inside; a larger jump starts another range.
     @Test func aFarJumpBeginsARangeOfItsOwn() throws {
         for jump in [Self.span / 2, Self.span / 2 + 1, Self.span, 1 << 40, UInt64.max - 10] {
             var window = DedupWindow()
@@ -90,7 +90,7 @@ import TraceModel
         }
     }
 
-    /// Who sends the largest sequence under another's name takes nothing from its owner, also after a restart.
+    /// A client that sends huge sequences under another's name does not affect the owner, also after a restart.
     @Test func aStrangerCannotShutTheOwnerOut() throws {
         var window = DedupWindow()
         func send(_ sequence: UInt64, _ digest: UInt64) -> DedupWindow.Verdict {
@@ -111,18 +111,18 @@ import TraceModel
         #expect(send(20, 7) == .belowWindow)
     }
 
-    /// Nor does who sends it before the owner has begun.
+    /// The same holds if it sends them before the owner has started.
     @Test func aStrangerWhoComesFirstShutsNobodyOutEither() {
         var window = DedupWindow()
         window.insert(client: [1], sequence: .max, digest: 9)
         #expect(window.check(client: [1], sequence: 1, digest: 7) == .new)
-        // Where a client can have counted so far, what is below may have come.
+        // If a client can have counted up to this sequence, lower ones may have been sent before.
         window.insert(client: [2], sequence: 1_000, digest: 9)
         #expect(window.check(client: [2], sequence: 1, digest: 7) == .belowWindow)
         #expect(window.check(client: [2], sequence: 900, digest: 7) == .new)
     }
 
-    /// The head of a log file that a router without ranges has written, and one that it reads.
+    /// Checks a head that a router without ranges has written, and a head that such a router can read.
     @Test func headsAreReadBothWays() throws {
         var window = DedupWindow()
         for sequence in UInt64(300)...302 {
@@ -149,12 +149,12 @@ import TraceModel
         try copy.restore(from: &reader)
         #expect(reader.remaining == 0)
         #expect(copy.check(client: [1], sequence: 301, digest: 7) == .duplicate)
-        // What an older router took for below the window still is.
+        // Sequences that an older router considered below the window still are.
         #expect(copy.check(client: [1], sequence: 46, digest: 7) == .belowWindow)
         #expect(copy.check(client: [1], sequence: 47, digest: 7) == .new)
     }
 
-    /// An eviction costs the same however many ranges there are, and replaying a window's head makes the same one.
+    /// The cost of an eviction does not depend on the number of ranges, and replaying a head gives the same window.
     @Test func aFullWindowStaysTheSameWhetherReplayedOrNot() throws {
         var generator = SeededGenerator(seed: 4)
         var window = DedupWindow()
@@ -188,7 +188,7 @@ import TraceModel
             window.insert(client: name(number), sequence: 1, digest: 7)
         }
         #expect(window.evictions == 0)
-        // Heard again: no longer the oldest; also after the window was stored.
+        // The client has sent again and is no longer the oldest, also after the window was stored.
         window.insert(client: name(0), sequence: 2, digest: 7)
         window = try restored(window)
         window.insert(client: name(-1), sequence: 1, digest: 7)
@@ -200,7 +200,7 @@ import TraceModel
         #expect(window.check(client: name(3), sequence: 1, digest: 7) == .duplicate)
     }
 
-    /// The whole window, every client with every sequence, fits a log file's head.
+    /// The largest window, all clients with all sequences, fits into a log file's head.
     @Test func aFullWindowFitsTheHead() {
         var window = DedupWindow()
         let clients = 64
@@ -223,7 +223,7 @@ import TraceModel
         window.insert(client: [1], sequence: 5, digest: 7)
         window.remove(client: [1], sequence: 5)
         #expect(window.check(client: [1], sequence: 5, digest: 7) == .new)
-        // What has taken its place in the ring stays.
+        // The entry that has replaced it in the ring stays.
         window.insert(client: [1], sequence: 5, digest: 7)
         window.insert(client: [1], sequence: 5 + Self.span, digest: 8)
         window.remove(client: [1], sequence: 5)

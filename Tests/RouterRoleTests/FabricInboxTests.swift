@@ -19,7 +19,7 @@ import TraceModel
         return group
     }
 
-    /// Else status would show workers as behind for as long as they take to answer a tick.
+    /// A tick does not count as lag; otherwise, workers would appear to lag until they answer a tick.
     @Test func aTickIsNothingToLagBehindWith() throws {
         let inbox = try FabricInbox(durable: 128)
         #expect(inbox.workLSN == 128)
@@ -51,7 +51,7 @@ import TraceModel
         #expect(try stretches([]).isEmpty)
     }
 
-    /// What was dropped between two groups is read from the log.
+    /// Groups that were dropped in between are read from the log.
     @Test func aGapEndsAStretch() throws {
         let groups = [group(.batch, end: 128), group(.batch, begin: 256, end: 384)]
         #expect(try stretches(groups) == [[128], [384]])
@@ -72,7 +72,7 @@ import TraceModel
         #expect(try stretches(groups) == [[128, 256], [384]])
     }
 
-    /// One group alone may be larger than a message of several.
+    /// A group on its own may be larger than a message with several groups.
     @Test func aStretchIsNotTooMuchForOneMessage() throws {
         let bytes = Limits.shareMessageBytes / 2
         let groups = [

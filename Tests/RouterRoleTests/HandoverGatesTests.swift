@@ -4,10 +4,10 @@ import TraceModel
 
 @testable import RouterRole
 
-/// Workers that read a log while its slot map changes: nobody who gains a slot reads on before the giver's
-/// checkpoint holds it, and everybody gets to the end.
+/// Tests reading a log while its slot map changes. A worker that gains a slot does not read past the change before
+/// the previous owner's checkpoint has it, and every worker reaches the end.
 @Suite struct HandoverGatesTests {
-    /// The router and its workers, as far as gates concern them, with every change noted naively.
+    /// A naive model of the router and its workers that records every change of owner.
     private struct Cluster {
         struct Change {
             let lsn: LSN
@@ -28,7 +28,7 @@ import TraceModel
             join()
         }
 
-        /// Who is new in the map connects: at the log's begin, or where it first owns slots.
+        /// Connects workers that are new in the map, at the log's begin or where they first own slots.
         private mutating func join() {
             for worker in map.allWorkers where position[worker] == nil {
                 let start = Bool.random(using: &generator) ? head : 0
@@ -66,7 +66,7 @@ import TraceModel
 
         var workers: [WorkerName] { position.keys.sorted { $0.description < $1.description } }
 
-        /// Sends a worker some of what it may have, or all of it.
+        /// Sends a worker a part of the records it may receive, or all of them.
         mutating func send(_ worker: WorkerName, all: Bool) {
             guard let at = position[worker], at < head, !gates.blocks(worker, at: at) else {
                 return
@@ -82,7 +82,7 @@ import TraceModel
             gates.checkpointed(worker, through: reached)
         }
 
-        /// The change that a worker has read past although its giver's state is not durable.
+        /// A change that a worker has read past although the giver's state is not durable.
         var violation: Change? {
             changes.first { change in
                 (position[change.receiver] ?? 0) > change.lsn
@@ -95,7 +95,7 @@ import TraceModel
         seed: UInt64
     ) throws {
         var cluster = Cluster(seed: seed)
-        // A worker that begins behind a change it is part of has not read past it.
+        // A worker that starts behind a change it takes part in has not read past it.
         for step in 0..<300 {
             let worker = try #require(cluster.workers.randomElement(using: &cluster.generator))
             switch Int.random(in: 0..<6, using: &cluster.generator) {
@@ -105,7 +105,7 @@ import TraceModel
             }
             try #require(cluster.violation == nil, "seed \(seed), step \(step)")
         }
-        // With each round at least one more gate opens.
+        // Each round opens at least one more gate.
         for _ in 0...Set(cluster.changes.map(\.lsn)).count {
             for worker in cluster.workers {
                 cluster.send(worker, all: true)

@@ -3,7 +3,7 @@ import TraceModel
 
 @testable import RouterRole
 
-/// How long slots stood still, by the receivers' progress.
+/// Tests how long slots are paused, as measured by the receivers' progress.
 @Suite struct HandoverPausesTests {
     private let one = SlotMap(workers: [:])
     private let first = WorkerName(resource: .cpu, index: 0)

@@ -8,14 +8,14 @@ import TraceModel
 
 @testable import RouterRole
 
-/// The queue between calls and the committer, which the test plays.
+/// Tests the queue between calls and the committer; the test acts as the committer.
 @Suite(.serialized) struct IngestQueueTests {
-    /// Calls go to the queue; who answers them is the test's matter.
+    /// Passes calls to the queue; the test answers them.
     private final class Desk: GRPCServerHandler {
         let queue: IngestQueue
-        /// Calls that the queue holds, or held.
+        /// Number of calls submitted so far.
         let submitted = Locked(0)
-        /// Large batches that are announced; the test lets them join.
+        /// Announced large batches, which join when the test says so.
         let announced = Locked<[(call: GRPCUnaryCall, bytes: [UInt8])]>([])
         static let largeBytes = 100_000
         init(_ queue: IngestQueue) { self.queue = queue }
@@ -69,7 +69,7 @@ import TraceModel
         }
     }
 
-    /// The next group once something has come.
+    /// Waits until something has arrived, and returns the next group.
     private func take(
         _ queue: IngestQueue
     ) throws -> (group: CommitGroup, requests: [IngestQueue.BarrierRequest]) {
@@ -79,7 +79,7 @@ import TraceModel
         return (group, requests)
     }
 
-    /// What came as a duplicate of a batch that then could not be written has been stored nowhere.
+    /// A duplicate of a batch that could not be written is not acknowledged, because nothing was stored.
     @Test func aDuplicateOfALostBatchIsNotAcked() throws {
         try withQueue { desk, send in
             let queue = desk.queue
@@ -88,7 +88,7 @@ import TraceModel
             send(batch, answers)
             let lost = try take(queue).group
             send(batch, answers)
-            // The second has come once the queue holds it.
+            // The duplicate has arrived once the queue has it.
             let between = try take(queue).group
             #expect(between.entries.isEmpty && between.deduplicatedEvents == 3)
             #expect(between.tickets.count == 1)
@@ -117,7 +117,7 @@ import TraceModel
         }
     }
 
-    /// The records of a group's batches, and for each where its events lie and which slots they go to.
+    /// Describes a group's batches: their records, the positions of their events, and their slots.
     private func contents(of group: CommitGroup) -> [String] {
         group.entries.indices.map { index in
             let record = group.log.record(at: group.log.offsets[index])
@@ -131,7 +131,7 @@ import TraceModel
         }
     }
 
-    /// Batches whose calls have been held for long enough leave the group, the others stay as they are.
+    /// Batches whose calls have been held for too long are removed from the group; the others are unchanged.
     @Test func overdueBatchesAreTakenOutOfTheirGroup() throws {
         try withQueue { desk, send in
             let queue = desk.queue
@@ -173,7 +173,7 @@ import TraceModel
             #expect(group.barriers[0].end == LSN(group.byteCount) && group.holdsBatches)
             #expect(group.log.record(at: group.log.offsets[3]).type == .barrier)
 
-            // Of the two duplicates one was of a batch that is gone.
+            // One of the two duplicates repeats a batch that was removed.
             let full = TraceError(.exhausted, "disk full")
             let doubles = group.refuseDuplicates(of: Set(removed.keys.map(\.sequence)), full)
             #expect(doubles.batches == 1 && doubles.events == 1)
@@ -194,7 +194,7 @@ import TraceModel
         }
     }
 
-    /// Where many calls share a group, the next one waits for more.
+    /// If many calls share a group, the next group waits for more of them.
     @Test func groupsThatManyCallsShareAreNotTakenAtOnce() throws {
         try withQueue { desk, send in
             let answers = Answers([])
@@ -214,7 +214,7 @@ import TraceModel
 
     // MARK: Large batches
 
-    /// Lets the oldest large batch that was announced join.
+    /// Lets the oldest announced large batch join the queue.
     private func join(_ desk: Desk, forgetting isForgotten: Bool = false) throws {
         let (call, bytes) = try #require(desk.announced.current.first)
         desk.announced.update { $0.removeFirst() }
@@ -243,7 +243,7 @@ import TraceModel
             + TestBatch.padding(Desk.largeBytes)
     }
 
-    /// Small batches go on while a large one is being written ahead, and stand before or behind it as they came.
+    /// Small batches continue while a large one is written ahead, and keep their order relative to it.
     @Test func aLargeBatchStandsBehindWhatCameBeforeItJoined() throws {
         try withQueue { desk, send in
             let queue = desk.queue
@@ -323,7 +323,7 @@ import TraceModel
             let again = try take(queue).group
             #expect(again.entries.count == 1, "it can be sent again")
 
-            // Found to be a duplicate, and joined only after the original was refused.
+            // A batch found to be a duplicate that joins only after the original was refused.
             send(largeBatch(1), answers)
             #expect(desk.submitted.wait { $0 == 4 })
             try join(desk, forgetting: true)
@@ -335,7 +335,7 @@ import TraceModel
         }
     }
 
-    /// As many groups wait for a turn of the workers as come between two, small ones, and each is used again.
+    /// The pool keeps as many small groups as arrive between two rounds of the workers, and reuses each.
     @Test func memoryOfGroupsIsUsedAgainWithinABound() throws {
         let queue = IngestQueue(dedup: DedupWindow())
         func reused(bytes: Int, count: Int) throws -> Int {
@@ -358,7 +358,7 @@ import TraceModel
         #expect(fitting > 2 && fitting <= Limits.spareGroupsBytesMax / large)
     }
 
-    /// Behind the drain's barrier nothing may come that would be acked and not finalized.
+    /// After the drain's barrier no batch may be accepted, because it would be acknowledged but not finalized.
     @Test func aClosedQueueTakesBarriersButNoBatches() throws {
         try withQueue { desk, send in
             let answers = Answers([])
@@ -376,7 +376,7 @@ import TraceModel
         }
     }
 
-    /// Two changes planned from one map would undo one another.
+    /// Two changes planned from the same map would revert each other.
     @Test func slotMapsChangeOneAfterTheOther() {
         let current = CurrentSlotMap(SlotMap(workers: [:]))
         let first = current.beginChange()
@@ -398,7 +398,7 @@ import TraceModel
         let next = try take(queue)
         #expect(next.requests.map(\.reason) == [.command, .scale])
         queue.end()
-        // Nobody is left to be answered.
+        // No client is left to be answered.
         queue.askAgain(next.requests)
         guard case .ended = queue.take(deadline: .max) else {
             Issue.record("the queue does not end")

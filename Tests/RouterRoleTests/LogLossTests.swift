@@ -6,7 +6,7 @@ import TraceModel
 @testable import IngestLog
 @testable import RouterRole
 
-/// What is taken for a loss, and what of one counts as lost.
+/// Tests which states count as a loss of log records, and how many events count as lost.
 @Suite(.serialized) struct LogLossTests {
     private static let gpu = WorkerName(resource: .gpu, index: 0)
 
@@ -34,10 +34,10 @@ import TraceModel
         #expect(find(end: 0, isEmpty: true) == nil)
         #expect(find(end: 800) == nil)
         #expect(find(end: 800, noted: (800, true), checkpoint: 800, hasSegments: true) == nil)
-        // Nothing noted by a version that did not, and a checkpoint within the log.
+        // An earlier version noted nothing, and the checkpoint is within the log.
         #expect(find(end: 800, checkpoint: 640, hasSegments: true) == nil)
         #expect(find(end: 800, noted: (640, false), checkpoint: 800) == nil)
-        // The log's end is gone.
+        // The log's end is missing.
         #expect(find(end: 800, noted: (1_600, true), checkpoint: 1_000) == 800..<1_600)
         #expect(find(end: 800, noted: (1_600, false)) == 800..<1_600)
         #expect(find(end: 800, checkpoint: 1_004) == 800..<1_008)
@@ -45,10 +45,10 @@ import TraceModel
         #expect(find(end: 800, cut: 65_536, noted: (1_600, true)) == 800..<65_536)
         #expect(find(end: 800, cut: 65_536) == 800..<65_536)
         #expect(find(end: 800, cut: 0) == 800..<808)
-        // No log beside what only a log can have made.
+        // There is no log, but files that exist only with one.
         #expect(find(end: 0, isEmpty: true, checkpoint: 640) == 0..<640)
         #expect(find(end: 0, isEmpty: true, hasSegments: true) == 0..<8)
-        // A file was cut behind the log's end, or a checkpoint is wrong: nothing of the log is lost.
+        // A file was cut behind the log's end, or a checkpoint is wrong: no records are lost.
         #expect(find(end: 800, cut: 65_536, noted: (800, true)) == nil)
         #expect(find(end: 800, noted: (792, true), checkpoint: 1 << 40) == nil)
     }
@@ -68,15 +68,16 @@ import TraceModel
         let loss = find(640)
         #expect(loss?.range == 320..<640 && loss?.isBegin == true)
         #expect(loss?.reason.contains("gpu.0 stands at 320") == true)
-        // Workers are led over what was accepted, and over no more.
+        // Workers skip the accepted range and nothing else.
         #expect(find(640, accepted: [320..<640]) == nil)
         #expect(find(640, accepted: [328..<640, 320..<632])?.range == 320..<640)
-        // One that can't be read is its worker's matter; one that is not there has nothing of the log.
+        // An unreadable checkpoint is handled by its worker; a missing one means that the worker has applied
+        // nothing.
         checkpoints[Self.gpu] = .some(nil)
         #expect(find(640) == nil)
         checkpoints[Self.gpu] = nil
         #expect(find(640)?.range == 0..<640)
-        // One that owns no slots needs nothing, and nothing from before it got some.
+        // A worker without slots needs no records, and none from before it was given slots.
         checkpoints[Self.gpu] = .some(640)
         let second = WorkerName(resource: .gpu, index: 1)
         checkpoints[second] = .some(320)
@@ -111,12 +112,12 @@ import TraceModel
         #expect(damage(all(100)) == [654_321, 0])
         #expect(damage(all(200)) == [0, 0])
         #expect(damage(all(150)) == [0, 654_321])
-        // A checkpoint that can't be read may reach anywhere.
+        // An unreadable checkpoint may be at any LSN.
         #expect(damage(all(nil)) == [0, 654_321])
         var mixed = all(200)
         mixed[Self.gpu] = .some(100)
         #expect(damage(mixed) == [600_000, 0])
-        // Of two workers one has come past it: what the other one has not applied is not known.
+        // One of two workers has passed the range; how many events the other has not applied is unknown.
         map = map.rescaled(.gpu, to: 2)
         #expect(damage(mixed) == [600_000, 0])
         mixed[WorkerName(resource: .gpu, index: 1)] = .some(200)

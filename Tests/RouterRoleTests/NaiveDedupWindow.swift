@@ -2,8 +2,8 @@ import TraceModel
 
 @testable import RouterRole
 
-/// What a de-duplication window says, written down as its documentation has it: slow, forgetting nothing but
-/// what it must.
+/// A naive de-duplication window that follows the documentation literally. It is slow and forgets only what it
+/// must.
 struct NaiveDedupWindow {
     private struct Range {
         let client: [UInt8]
@@ -17,7 +17,8 @@ struct NaiveDedupWindow {
             sequence <= greatest && greatest - sequence < Self.span && digests[sequence] != nil
         }
 
-        /// Whether the sequence goes to this range: 0 where its window holds it, else how far ahead it is.
+        /// Returns 0 if the range's window has the sequence, the distance if it is ahead, and nil if it does not
+        /// belong here.
         func distance(to sequence: UInt64) -> UInt64? {
             if sequence > greatest {
                 return sequence - greatest <= Self.span / 2 ? sequence - greatest : nil
@@ -25,7 +26,7 @@ struct NaiveDedupWindow {
             return greatest - sequence < Self.span ? 0 : nil
         }
 
-        /// Sequences of which it is known that they came.
+        /// Number of sequences that are remembered.
         var count: Int { digests.keys.count { remembers($0) } }
 
         func isBelow(_ sequence: UInt64) -> Bool {
@@ -34,7 +35,7 @@ struct NaiveDedupWindow {
         }
     }
 
-    /// The one heard longest ago first.
+    /// Least recently used range first.
     private var ranges: [Range] = []
 
     func check(client: [UInt8], sequence: UInt64, digest: UInt64) -> DedupWindow.Verdict {
@@ -49,7 +50,7 @@ struct NaiveDedupWindow {
         let near = ranges.indices.filter {
             ranges[$0].client == client && ranges[$0].distance(to: sequence) != nil
         }
-        // Where several windows hold it, the range that ends first.
+        // If several windows have it, the range that ends first is used.
         func rank(_ index: Int) -> (UInt64, UInt64) {
             (ranges[index].distance(to: sequence) ?? .max, ranges[index].greatest)
         }
@@ -72,7 +73,7 @@ struct NaiveDedupWindow {
         let own = ranges.indices.filter { ranges[$0].client == client }
         if own.count == Limits.dedupRangesPerClientMax {
             let fewest = own.map { ranges[$0].count }.min()
-            // Of equal ones the one silent for longest.
+            // Among equal ranges, the one used least recently is removed.
             if let gone = own.first(where: { ranges[$0].count == fewest }) {
                 ranges.remove(at: gone)
             }

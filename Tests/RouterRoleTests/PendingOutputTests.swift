@@ -4,7 +4,7 @@ import TraceModel
 
 @testable import RouterRole
 
-/// What is still to be written, against a list of all that was logged.
+/// Tests the amount of output still to be written against a list of everything logged.
 @Suite struct PendingOutputTests {
     @Test(arguments: 0..<10 as Range<UInt64>) func neverLessThanWhatIsToComeAndLittleMore(
         seed: UInt64
@@ -47,7 +47,8 @@ import TraceModel
             begin: 100,
             workers: [
                 (first, .init(checkpointLSN: 300, window: 7, windowBytes: 10, mergeBytes: 40), 900),
-                // It is away: what it applied behind its checkpoint comes again, in a window of before.
+                // It is disconnected: the records it applied after its checkpoint will be applied again, and it
+                // reports an earlier window.
                 (
                     second, .init(checkpointLSN: 300, window: 6, windowBytes: 20, mergeBytes: 50),
                     nil

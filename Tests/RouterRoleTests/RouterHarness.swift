@@ -10,7 +10,7 @@ import TraceModel
 @testable import RouterRole
 @testable import TraceTime
 
-/// A router without its fabric: gRPC server, queue, committer and log in a directory. `end` in every case.
+/// A router without its fabric: gRPC server, queue, committer and log in a directory. `end` must always be called.
 final class RouterHarness {
     static let salt: UInt32 = 0x40B7E5
 
@@ -92,7 +92,7 @@ final class RouterHarness {
         client = GRPCClient(target: "unix:\(directory.path)/tracer.sock")
     }
 
-    /// Ends as the router does: calls in flight are answered first.
+    /// Ends like the router: calls in progress are answered first.
     func end() {
         server.shutdown(deadlineSeconds: 10)
         large.end()
@@ -107,7 +107,7 @@ final class RouterHarness {
         return try TraceResponse(decoding: client.unary(path, batch, timeoutSeconds: 30))
     }
 
-    /// Sends a batch and expects these words in the answer.
+    /// Sends a batch and expects the response to contain `words`.
     func send(
         _ batch: [UInt8],
         expecting words: String,
@@ -117,7 +117,7 @@ final class RouterHarness {
         #expect(message.contains(words), "\(message)", sourceLocation: sourceLocation)
     }
 
-    /// Asks for a barrier and waits until it is durable.
+    /// Requests a barrier and waits until it is durable.
     func barrier(_ map: SlotMap? = nil) throws -> BarrierPayload {
         let answer = Locked<BarrierPayload?>(nil)
         queue.request(
@@ -137,7 +137,7 @@ final class RouterHarness {
         var end: LSN = 0
     }
 
-    /// What the log's files hold now.
+    /// Reads the current content of the log's files.
     static func read(_ directory: TemporaryDirectory) throws -> Found {
         var found = Found()
         let log = LogDirectory(path: "\(directory.path)/\(ClusterPaths.log)")

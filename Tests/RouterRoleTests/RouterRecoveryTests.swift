@@ -7,7 +7,7 @@ import TraceModel
 
 @testable import RouterRole
 
-/// What a router knows after a restart.
+/// Tests what a router knows after a restart.
 @Suite(.serialized) struct RouterRecoveryTests {
     private let directory: TemporaryDirectory
 
@@ -23,7 +23,7 @@ import TraceModel
             _ = try first.send(batch)
             for map in [nil, wider, nil] { stems.append(try first.barrier(map).stem) }
         }
-        // The workers named at a later start count for a new directory alone.
+        // Numbers of workers given at a later start apply only to a new directory.
         let second = try RouterHarness(directory, workers: [.cpu: 8])
         defer { second.end() }
         let state = second.recovery.state
@@ -43,8 +43,8 @@ import TraceModel
         )
     }
 
-    /// Batches, a barrier and batches again, of which the disk has lost all, or all but the first; what was noted beside the log
-    /// knows of all.
+    /// The disk has lost all batches and the barrier, or all but the first batch; the note beside the log knows of
+    /// all of them.
     @Test(arguments: [false, true]) func aLogThatLostItsEndGoesOnBehindAllThatWasGiven(
         isEmpty: Bool
     ) throws {
@@ -96,7 +96,7 @@ import TraceModel
                 )
             )
             #expect(loss.range == end..<(whole.end + 7) & ~7)
-            // Only what was accepted is.
+            // Only an accepted loss passes.
             #expect(throws: RouterLost.self) { try LogLoss.requireAcceptance(of: [loss]) }
             let other = LogLoss(range: end..<loss.range.upperBound + 8, reason: "")
             #expect(throws: RouterLost.self) { try LogLoss.requireAcceptance(of: [loss, other]) }
@@ -106,7 +106,7 @@ import TraceModel
             try FileSystem.rename(ClusterPaths.logLoss, to: ClusterPaths.acceptedLogLoss)
             try LogLoss.requireAcceptance(of: [loss])
 
-            // All of it has been applied.
+            // All records have been applied.
             var checkpoints: [WorkerName: LSN?] = [:]
             for worker in SlotMap(workers: [.cpu: 2]).allWorkers { checkpoints[worker] = whole.end }
             try recovered.goOn(behind: loss, noted: noted, checkpoints: checkpoints, logger: logger)
@@ -136,7 +136,7 @@ import TraceModel
                 head: { head.encodeHead(into: &$0) }
             )
             writer.close()
-            // The next start leads workers over it too, and reports it no more.
+            // The next start also leads workers over the range, and does not report it again.
             let next = try recover()
             #expect(next.unreported.isEmpty && next.damaged == [loss.range])
             #expect(next.log.end == writer.end && next.log.counts == whole.counts)
@@ -144,7 +144,7 @@ import TraceModel
         }
     }
 
-    /// Once the files that hold them are gone, the head of the oldest one left says it all.
+    /// After log files are trimmed, the head of the oldest remaining file has all the state.
     @Test func trimmingForgetsNothingThatIsNeeded() throws {
         let wider = SlotMap(workers: [:]).rescaled(.function, to: 5)
         let batch = TestBatch.bytes(events: 2, client: "c", sequence: 9)
@@ -158,7 +158,7 @@ import TraceModel
             let end = try RouterHarness.read(directory).end
             for _ in 0..<3 { _ = try first.send(TestBatch.padding(Limits.logFileBytes / 2)) }
             first.inbox.trimmableLSN = end + LSN(Limits.logFileBytes)
-            // The commit behind which files go.
+            // The commit after which files are trimmed.
             _ = try first.send(TestBatch.bytes(events: 1))
             _ = try first.send(TestBatch.bytes(events: 1))
             #expect(first.context.logBegin > end)

@@ -6,11 +6,11 @@ import TraceModel
 
 @testable import RouterRole
 
-/// What the router carries from barrier to barrier, and over a restart.
+/// Tests the state that the router keeps from barrier to barrier and over a restart.
 @Suite struct RouterStateTests {
     private static let map = SlotMap(workers: [.function: 2])
 
-    /// A barrier as the committer makes it.
+    /// Makes a barrier as the committer does.
     private func pass(
         _ second: String,
         map: SlotMap = RouterStateTests.map,
@@ -47,8 +47,8 @@ import TraceModel
         #expect(state.window == 5)
     }
 
-    /// Clocks are set back, and an hour comes twice at the end of summer time: no name may come twice,
-    /// as the second file would replace the first.
+    /// No stem may repeat, although clocks are set back and an hour repeats at the end of summer time: the second
+    /// file would replace the first.
     @Test(arguments: 0..<20 as Range<UInt64>) func stemsAreUniqueWhateverTheClockDoes(
         seed: UInt64
     ) throws {
@@ -66,7 +66,7 @@ import TraceModel
             let isNew = seen.insert(barrier.stem).inserted
             try #require(isNew, "seed \(seed), step \(step): \(barrier.stem)")
             if step % 7 == 0 { state = try restarted(state) }
-            // What a replay of the log does.
+            // Same as a replay of the log.
             if step % 11 == 0 { state.passed(barrier, end: 100) }
         }
     }

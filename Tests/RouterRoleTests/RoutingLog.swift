@@ -6,11 +6,11 @@ import TraceModel
 
 @testable import RouterRole
 
-/// A log written group by group as the router does, with what its live path would send each worker. For
-/// use with its directory as the working one.
+/// A log written group by group as the router does, with the shares that each worker would be sent live. Requires
+/// its directory to be the working directory.
 struct RoutingLog: ~Copyable {
     static let salt: UInt32 = 0x5A17
-    /// Whoever may own slots in a test; those that own none get barriers and ticks.
+    /// All workers that may own slots in a test; those without slots receive barriers and ticks.
     static let workers = Set(
         Resource.allCases.flatMap { resource in
             (0..<9).map { WorkerName(resource: resource, index: $0) }
@@ -35,7 +35,7 @@ struct RoutingLog: ~Copyable {
 
     var end: LSN { writer.end }
 
-    /// Commits the batches, a barrier where there is a new map, and a tick, then routes them.
+    /// Commits the batches, a barrier if there is a new map, and a tick, then routes them.
     mutating func commit(_ batches: [[UInt8]], newMap: SlotMap?, tick: Bool) throws {
         let group = CommitGroup()
         for batch in batches {
@@ -70,7 +70,7 @@ struct RoutingLog: ~Copyable {
         route(group, barrier)
     }
 
-    /// What `RoutingState.route` does with a group, for all workers at once.
+    /// Routes a group like `RoutingState.route`, for all workers at once.
     private mutating func route(_ group: CommitGroup, _ barrier: BarrierPayload?) {
         var builder = ShareBuilder(for: Self.workers, map: maps.current, pool: pool)
         for (index, offset) in group.log.offsets.enumerated() {
@@ -96,6 +96,6 @@ struct RoutingLog: ~Copyable {
         }
     }
 
-    /// Ends the writer's background work; the last call.
+    /// Ends the writer's background work. To be called last.
     func close() { writer.close() }
 }

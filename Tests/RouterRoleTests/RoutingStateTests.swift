@@ -12,7 +12,7 @@ import ZeroMQ
 @testable import RouterRole
 @testable import TraceTime
 
-/// What each worker is sent, and what it waits for. A real log; the connections are the test's.
+/// Tests what each worker is sent and waits for, with a real log and simulated connections.
 @Suite(.serialized) struct RoutingStateTests {
     private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     private static let first = WorkerName(resource: .function, index: 0)
@@ -38,7 +38,7 @@ import ZeroMQ
 
         func report(_ notice: RoutingState.Notice) { notices.append(notice) }
 
-        /// What was sent since the last call, in words.
+        /// Returns the messages since the last call, as text.
         func take() -> [String] {
             defer { sent = [] }
             return sent.map { message, peer in
@@ -60,7 +60,7 @@ import ZeroMQ
         }
     }
 
-    /// A log, and the state that routes it. `end` in every case.
+    /// A log and the state that routes it. `end` must always be called.
     private final class Bench {
         let port = Port()
         var state: RoutingState
@@ -96,7 +96,7 @@ import ZeroMQ
 
         func end() { log.close() }
 
-        // The state itself can't be copied into an expectation.
+        // Expectations cannot copy the state itself.
         func session(_ worker: WorkerName) -> WorkerSession? { state.sessions[worker] }
         func isBehind(_ worker: WorkerName) -> Bool { state.isBehind(worker) }
         func takeHoldings() -> [SlotHolding]? { state.takeHoldings() }
@@ -118,7 +118,8 @@ import ZeroMQ
 
         func see() { state.see(.init(readable: log.range, workLSN: log.range.upperBound)) }
 
-        /// Makes a group durable: a batch of so many function events of as many processes, and a barrier where there is a map.
+        /// Makes a group durable: a batch of `events` function events of as many processes, and a barrier if there
+        /// is a map.
         func commit(
             _ events: Int,
             _ map: SlotMap? = nil,
@@ -233,7 +234,7 @@ import ZeroMQ
     @Test func aNewWorkerBeginsWhereItFirstOwnedSlotsAndIsSentWhatComes() throws {
         try run { bench in
             bench.hello(Self.first)
-            // It owns nothing before a barrier that is still to come.
+            // It owns nothing before a barrier that does not exist yet.
             bench.hello(Self.second)
             #expect(bench.port.take() == ["function.0.e1 welcome 0", "function.1.e1 welcome 0"])
             let group = try bench.commit(3)
@@ -256,10 +257,10 @@ import ZeroMQ
                     "function.0.e1 welcome 0", "function.0.e1 fenced", "function.0.e2 welcome 0",
                 ]
             )
-            // What the older one says is nobody's.
+            // Messages of the older process are not accepted.
             bench.progress(Self.first, 1, applied: 0)
             #expect(bench.port.take() == ["function.0.e1 who"])
-            // The same one may ask again.
+            // The same process may say hello again.
             bench.hello(Self.first, 2)
             #expect(bench.port.take() == ["function.0.e2 welcome 0"])
         }
@@ -287,7 +288,7 @@ import ZeroMQ
         }
     }
 
-    /// The log has lost its begin, and an operator has accepted that: whoever stands there is led on.
+    /// The log's begin is lost and an operator has accepted that: a worker at that position is sent past it.
     @Test func whoStandsInADamagedRangeAtTheLogsBeginGoesOn() throws {
         try TemporaryDirectory().asWorkingDirectory {
             let bench = try Bench(damaged: [8..<64])
@@ -392,7 +393,7 @@ import ZeroMQ
             let change = try bench.commit(0, map)
             bench.route(change)
             #expect(!bench.isHandedOver)
-            // Both hear of the barrier itself.
+            // Both are sent the barrier itself.
             #expect(bench.port.take().count == 2)
             let group = try bench.commit(40)
             bench.route(group)
@@ -413,7 +414,7 @@ import ZeroMQ
         }
     }
 
-    /// One that comes back before the change reads up to it, and no further.
+    /// A worker that reconnects before the change reads up to it and no further.
     @Test func aReaderStopsAtTheGate() throws {
         try run { bench in
             let before = try bench.commit(2)
@@ -449,7 +450,7 @@ import ZeroMQ
             #expect(bench.session(Self.first) == nil)
             bench.hello(Self.first, 2)
             #expect(bench.port.take().isEmpty)
-            // Only one at a time, and only of workers that there are.
+            // Only one at a time, and only for known workers.
             skip(Self.first)
             skip(Self.second)
             #expect(answers.current.map(\.code) == [.exhausted, .notFound])
@@ -516,7 +517,8 @@ import ZeroMQ
 
     // MARK: Everything at once
 
-    /// Whatever is dropped, does not fit or breaks off: what a worker is sent joins without a gap, and is what the log holds for it.
+    /// Shares may be dropped, refused or interrupted: a worker's shares still join without a gap and equal the
+    /// log's content.
     @Test(arguments: 0..<12 as Range<UInt64>) func sharesJoinAndHoldWhatTheLogHolds(
         seed: UInt64
     ) throws {

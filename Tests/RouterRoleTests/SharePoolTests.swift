@@ -4,7 +4,7 @@ import TraceModel
 
 @testable import RouterRole
 
-/// Memory that shares hand on to one another.
+/// Tests how shares reuse memory.
 @Suite struct SharePoolTests {
     private let pool = SharePool()
 

@@ -7,10 +7,10 @@ import TraceWire
 
 @testable import RouterRole
 
-/// What workers get: together every event once and in order, and the same bytes whether they are up to date or
-/// read the log later.
+/// Tests the content of shares. All workers together receive every event once and in order, and the same bytes live
+/// as when they read the log later.
 @Suite struct ShareTests {
-    /// A piece of a share, or of the log narrowed naively.
+    /// A part of a share, or of the log filtered naively.
     private struct Piece: Equatable {
         let lsn: LSN
         let type: LogRecordType
@@ -32,7 +32,7 @@ import TraceWire
             envelope.host = "host-\(Int.random(in: 0..<5, using: &generator))"
         }
         let bytes = TestBatch.bytes(events, envelope: envelope)
-        // Fields of one message may come in any order, and unknown ones between them.
+        // A message's fields may come in any order, with unknown ones between them.
         guard Bool.random(using: &generator) else { return bytes }
         let more = TestBatch.bytes(Array(events.shuffled(using: &generator).prefix(20)))
         return bytes + TestBatch.padding(Int.random(in: 0...200, using: &generator)) + more
@@ -43,7 +43,7 @@ import TraceWire
         return map.rescaled(resource, to: Int.random(in: 1...9, using: &generator))
     }
 
-    /// What a worker's share must be, from the log alone: its slots' events, one after another.
+    /// Returns a worker's expected share, made from the log alone: the events of its slots in order.
     private func expected(
         of worker: WorkerName,
         maps: SlotMapHistory,
@@ -111,7 +111,7 @@ import TraceWire
         return pieces
     }
 
-    /// All a worker gets when it reads the log from `start`, step by step.
+    /// Returns all that a worker receives when it reads the log from `start`, step by step.
     private func caughtUp(
         _ worker: WorkerName,
         from start: LSN,
@@ -129,7 +129,7 @@ import TraceWire
         while at < end {
             let step = try current.step(from: at, limit: end, maps: maps)
             #expect(step.end > at)
-            // A share that is not taken is read again, by another reader.
+            // A share that is not accepted is read again by another reader.
             if Int.random(in: 0..<3, using: &generator) == 0 {
                 current = reader(from: at)
                 continue
@@ -183,7 +183,7 @@ import TraceWire
         }
     }
 
-    /// A small stretch of the log between large ones costs those no memory: they need not grow again.
+    /// A small range of the log between large ones must not make those grow their memory again.
     @Test func sharesTakeTheMemoryThatOnesLikeThemHad() throws {
         let worker = WorkerName(resource: .function, index: 0)
         var builder = ShareBuilder(
@@ -209,7 +209,7 @@ import TraceWire
         }
     }
 
-    /// What the scanner once accepted and does not any more must not be passed over: it was acknowledged.
+    /// A batch that an earlier scanner accepted, but this one does not, must not be skipped: it was acknowledged.
     @Test func aBatchThatIsNoneIsNotPassedOver() throws {
         let whole = TestBatch.bytes([(.function, 1), (.function, 2)])
         for bytes in [Array(whole.dropLast()), whole + [0x0A, 0x02, 0x0A, 0x05]] {
@@ -220,7 +220,7 @@ import TraceWire
             let worker = WorkerName(resource: .function, index: 0)
             var owned = OwnedEvents(of: worker)
             let isCut = bytes.count < whole.count
-            // Into the events of a sole owner nobody looks.
+            // The events of a sole owner are not decoded.
             for (workers, isFound) in [(1, isCut), (2, true)] {
                 var error: TraceError?
                 do throws(TraceError) {

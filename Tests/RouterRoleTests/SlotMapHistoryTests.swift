@@ -4,13 +4,13 @@ import TraceModel
 
 @testable import RouterRole
 
-/// Which map and window hold where in the log.
+/// Tests which map and window are valid at an LSN.
 @Suite struct SlotMapHistoryTests {
     private static let one = SlotMap(workers: [:])
     private static let two = one.rescaled(.function, to: 2)
     private static let second = WorkerName(resource: .function, index: 1)
 
-    /// Windows of 100 bytes; maps as named.
+    /// Makes a history with windows of 100 bytes and the given maps.
     private func history(_ maps: [SlotMap]) -> SlotMapHistory {
         var history = SlotMapHistory(maps[0], window: 0, windowBegin: 0)
         for (index, map) in maps.enumerated().dropFirst() {
@@ -55,7 +55,7 @@ import TraceModel
         #expect(history([Self.one]).firstOwned(by: name) == nil)
         #expect(history([Self.one, Self.two, Self.two]).firstOwned(by: name) == 100)
         #expect(history([Self.two, Self.two]).firstOwned(by: name) == 0)
-        // What it has lost again it must still hand over.
+        // It must still hand over slots that it has lost again.
         #expect(history([Self.one, Self.two, Self.one]).firstOwned(by: name) == 100)
         let again = history([Self.two, Self.one, Self.two, Self.two])
         #expect(again.firstOwned(by: name) == 0)
@@ -63,7 +63,7 @@ import TraceModel
         #expect(again.firstOwned(by: first) == 0)
     }
 
-    /// By checkpoints of the second worker and of all others.
+    /// Returns how far the log can be trimmed, given the checkpoints of the second worker and of all others.
     private func trimmable(_ maps: [SlotMap], second: LSN?, others: LSN?) -> LSN? {
         history(maps).trimmable { $0 == Self.second ? second : others }
     }
@@ -75,15 +75,15 @@ import TraceModel
         #expect(trimmable([Self.one], second: nil, others: 30) == 30)
     }
 
-    /// Who is to give slots away, and owns none any more, may still have to read the log up to there.
+    /// A worker that has lost all its slots may still have to read the log up to the change, to hand them over.
     @Test func theLogIsKeptForAWorkerThatHasNotHandedOver() {
         let maps = [Self.two, Self.one]
         #expect(trimmable(maps, second: 20, others: 100) == 20)
         #expect(trimmable(maps, second: nil, others: 100) == nil)
-        // Behind the barrier nobody is without having taken what was given.
+        // A worker behind the barrier has taken over what it was given.
         #expect(trimmable(maps, second: 20, others: 101) == 101)
         #expect(trimmable(maps, second: nil, others: 101) == 101)
-        // One that was given slots, and lost them again, before it had begun.
+        // A worker was given slots and lost them again before it started.
         let there = [Self.one, Self.two, Self.one]
         #expect(trimmable(there, second: 0, others: 200) == 0)
         #expect(trimmable(there, second: nil, others: 200) == nil)

@@ -1,9 +1,9 @@
 import TraceModel
 import TraceWire
 
-/// Batches as agents send them.
+/// Makes batches as agents send them.
 enum TestBatch {
-    /// Events of the given kinds and processes, each with a text of its own.
+    /// Returns a batch with events of the given kinds and processes, each with a different text.
     static func bytes(
         _ events: [(resource: Resource, process: UInt32)],
         envelope: BatchEncoder.Envelope = BatchEncoder.Envelope()
@@ -16,7 +16,7 @@ enum TestBatch {
         return Array(encoder.bytes)
     }
 
-    /// Function events of process 1, and who sent them.
+    /// Returns a batch of function events of process 1, with its sender.
     static func bytes(
         events: Int,
         client: String = "",
@@ -32,7 +32,7 @@ enum TestBatch {
         return bytes((0..<events).map { _ in (.function, 1) }, envelope: envelope)
     }
 
-    /// An unknown field of this size: bytes for the log, no event.
+    /// Returns an unknown field of this size: log bytes without an event.
     static func padding(_ count: Int) -> [UInt8] {
         var bytes: [UInt8] = [0xC2, 0x0C]  // field 200, length-delimited
         var length = UInt64(count)

@@ -10,7 +10,7 @@ import TraceModel
         .invalidArgument, .exhausted, .notFound, .corrupt, .configuration, .system, .unreachable,
     ]
 
-    /// An agent that reads `UNAVAILABLE` stops sending for good.
+    /// An agent that receives `UNAVAILABLE` stops sending permanently.
     @Test(arguments: codes) func noErrorIsUnavailable(code: TraceError.Code) {
         let error = TraceError(code, "text")
         #expect(error.status != .unavailable && error.status != .ok)

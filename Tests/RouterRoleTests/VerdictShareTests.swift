@@ -6,7 +6,7 @@ import TraceModel
 
 @testable import RouterRole
 
-/// What a worker reads from the log once some of it is set aside.
+/// Tests what a worker reads from the log after some of its events were dead-lettered.
 @Suite struct VerdictShareTests {
     private let worker = WorkerName(resource: .function, index: 0)
 

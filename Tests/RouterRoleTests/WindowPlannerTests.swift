@@ -4,7 +4,7 @@ import TraceModel
 
 @testable import RouterRole
 
-/// When a window ends.
+/// Tests when a window ends.
 @Suite struct WindowPlannerTests {
     private static let second: Int64 = 1_000_000_000
     private static let start: Int64 = 77 * second
@@ -31,7 +31,7 @@ import TraceModel
         #expect(planner.due(now: Self.start) == nil)
     }
 
-    /// Small events become much more than they came in.
+    /// The output of small events is much larger than their input.
     @Test func sizeIsAlsoThatOfTheEstimatedJSON() {
         var planner = WindowPlanner(Self.oneWorker)
         let perEvent = 30 + Limits.jsonBytesPerEvent(.memory)
@@ -45,7 +45,8 @@ import TraceModel
         #expect(planner.due(now: Self.start) == nil)
     }
 
-    /// As many times as large as the resource has workers, within a bound, from the window on that these work in.
+    /// The size limit is multiplied by the number of the resource's workers, up to a bound, from their first window
+    /// on.
     @Test func ofSeveralWorkersItIsLarger() {
         var planner = WindowPlanner(SlotMap(workers: [.function: 3, .gpu: 16]))
         func grows(_ resource: Resource, to growth: Int, next slotMap: SlotMap) {
@@ -70,7 +71,7 @@ import TraceModel
         #expect(planner.due(now: Self.start) == .size)
     }
 
-    /// Age counts from the first event of a window, not from the barrier before it.
+    /// A window's age counts from its first event, not from the barrier before it.
     @Test func ageCountsFromTheFirstEvent() {
         var planner = WindowPlanner(Self.oneWorker)
         planner.logged(.cpu, events: 0, bytes: 1, now: Self.start)
@@ -95,7 +96,7 @@ import TraceModel
         #expect(planner.due(now: Self.start) == nil)
     }
 
-    /// Many clients that end at once leave one window, not one each; the last of them ends one 10 s later.
+    /// Last batches of many clients that end at once end one window; the last of them ends another one 10 s later.
     @Test func lastBatchesAreHeldApartAndNoneIsDropped() {
         var planner = WindowPlanner(Self.oneWorker)
         let next = Self.start + 10 * Self.second
@@ -110,14 +111,14 @@ import TraceModel
         }
         #expect(planner.due(now: next - 1) == nil)
         #expect(planner.due(now: next) == .lastBatch)
-        // Noticed a little later: the next one is 10 s from then.
+        // Noticed a little late: the next window may end 10 s after that.
         planner.closed(next: Self.oneWorker, now: next + Self.second / 2)
         planner.lastBatch(now: next + Self.second)
         #expect(planner.due(now: next + 10 * Self.second) == nil)
         #expect(planner.due(now: next + 10 * Self.second + Self.second / 2) == .lastBatch)
     }
 
-    /// A window that ends for another reason holds the batch that waited for its end.
+    /// A window that ends for another reason includes the last batch that waited for its end.
     @Test func anotherEndServesALastBatchThatWaits() {
         var planner = WindowPlanner(Self.oneWorker)
         planner.lastBatch(now: Self.start)
@@ -131,7 +132,7 @@ import TraceModel
         #expect(planner.due(now: Self.start + 10 * Self.second) == .lastBatch)
     }
 
-    /// What the workers have really written ends a window that was estimated to be smaller.
+    /// The bytes that workers have written end a window whose estimate was lower.
     @Test func sizeIsAlsoWhatWorkersReport() {
         var planner = WindowPlanner(SlotMap(workers: [.cpu: 2]))
         planner.logged(.cpu, events: 1, bytes: 100, now: Self.start)
@@ -151,7 +152,7 @@ import TraceModel
         #expect(planner.due(now: Self.start) == nil)
     }
 
-    /// A router that starts goes on with the window that it finds.
+    /// A router continues the open window after a restart.
     @Test func aWindowLeftOpenGoesOn() {
         var window = OpenWindow()
         var events: InlineArray<6, Int> = InlineArray(repeating: 0)

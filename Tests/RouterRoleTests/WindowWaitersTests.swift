@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import RouterRole
 
-/// Calls that wait for a window's files, or for slots to change hands.
+/// Tests calls that wait for a window's files or for a change of slot owners.
 @Suite struct WindowWaitersTests {
     private final class Answers: Sendable {
         private let state = Mutex<[String]>([])
@@ -37,7 +37,7 @@ import TraceModel
         waiters.merged(merged(.cpu, 3, ["other"]))
         waiters.merged(merged(.cpu, 4, ["b", "c"]))
         waiters.merged(merged(.io, 4, ["a"]))
-        // Told again, as after a restart of the aggregator.
+        // Reported again, as after a restart of the aggregator.
         for resource in Resource.allCases where resource != .gpu {
             waiters.merged(merged(resource, 4, resource == .io ? ["a"] : []))
             waiters.merged(merged(resource, 5, ["others"]))
@@ -48,7 +48,8 @@ import TraceModel
         #expect(answers.all == ["a b c"])
     }
 
-    /// The aggregator died before it sent that it had merged window 4, and the next one has merged 5 when it finds the router.
+    /// The aggregator ended before it reported window 4; its successor has merged window 5 when it connects to the
+    /// router.
     @Test func aLaterWindowStandsForThoseBeforeIt() {
         let waiters = WindowWaiters()
         let answers = Answers()
@@ -76,7 +77,7 @@ import TraceModel
         #expect(answers.all.allSatisfy { $0.contains("no disk") })
     }
 
-    /// The fabric learns of a change of owners after the committer: what it says before is not about it.
+    /// The fabric learns of a change of owners after the committer; its earlier reports are not about that change.
     @Test func aHandoverIsOverOnceTheFabricHasSeenItAndNobodyWaits() {
         let waiters = WindowWaiters()
         let answers = Answers()

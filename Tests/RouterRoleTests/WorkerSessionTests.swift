@@ -5,7 +5,7 @@ import ZeroMQ
 
 @testable import RouterRole
 
-/// How much a worker may be sent, and what it may say.
+/// Tests the credit of a worker and the checks of its messages.
 @Suite struct WorkerSessionTests {
     private func session(resume: LSN, checkpoint: LSN = 0) throws -> WorkerSession {
         WorkerSession(
@@ -18,7 +18,7 @@ import ZeroMQ
         )
     }
 
-    /// Never more than the credit is on its way, but for one share that alone is larger.
+    /// Bytes in flight never exceed the credit, except for a single share that is larger.
     @Test(arguments: 0..<40 as Range<UInt64>) func theCreditIsNeverExceeded(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         var session = try session(resume: 1_000)
@@ -54,13 +54,13 @@ import ZeroMQ
         #expect(isTrue && session.maySend(bytes: .max))
     }
 
-    /// After a restart of the router the worker may still have shares of the session before.
+    /// After a restart of the router the worker may still receive shares of the previous session.
     @Test func whatAnOlderSessionSentCountsToo() throws {
         var session = try session(resume: 1_000)
         let isTrue = session.progressed(applied: 1_500, checkpoint: 1_000, head: 2_000)
         #expect(isTrue)
         #expect(session.position == 1_500 && session.appliedLSN == 1_500)
-        // The next share begins where this session told the worker to be, at or below where it is.
+        // The next share begins where this session's last message ended, at or below the worker's position.
         #expect(session.toldLSN <= session.appliedLSN)
         session.sent(upTo: 2_000, bytes: 10)
         let isDone = session.progressed(applied: 2_000, checkpoint: 1_000, head: 2_000)
