@@ -2,11 +2,11 @@ import Glibc
 import SystemIO
 import Testing
 
-/// Cases with seeds from 1 on; of a failing one its seed is told.
+/// Runs cases with seeds from 1 on, and reports the seeds of failing ones.
 struct Cases {
     let seeds: ClosedRange<UInt64>
     let plan: SimulatedCluster.Plan
-    /// For a plan that is expected to fail, and for seeds that the environment must not change.
+    /// True for plans that are expected to fail and for seeds that the environment must not change.
     var isQuiet = false
 
     init(count: Int, plan: SimulatedCluster.Plan) {
@@ -14,21 +14,22 @@ struct Cases {
         self.plan = plan
     }
 
-    /// One case, whatever the environment says.
+    /// Makes a single case that ignores the environment.
     init(seed: UInt64, plan: SimulatedCluster.Plan) {
         seeds = seed...seed
         self.plan = plan
         isQuiet = true
     }
 
-    /// So many failing cases are told.
+    /// Maximum number of failing cases that are reported.
     private static let failuresMax = 8
 
     private static func number(_ name: String) -> UInt64? {
         Readiness.environment(name).flatMap(UInt64.init)
     }
 
-    /// - Throws: what the first failing case found.
+    /// Runs all cases.
+    /// - Throws: The error of the first failing case.
     func run() throws {
         var seeds = seeds
         if !isQuiet {

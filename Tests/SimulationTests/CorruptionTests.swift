@@ -8,8 +8,8 @@ import TraceModel
 
 @testable import RouterRole
 
-/// Every byte of a small log, changed or cut off: what stood there is set aside by its exact range, the rest is
-/// read, and nothing traps.
+/// Tests each byte of a small log, changed or truncated there. The damaged records are set aside by their exact
+/// range, the rest is read, and nothing traps.
 @Suite struct CorruptionTests {
     private static let logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
 
@@ -17,7 +17,7 @@ import TraceModel
         let lsn: LSN
         let end: LSN
         let events: UInt64
-        /// Bytes that count: all but the zeros behind the payload.
+        /// Bytes without the zero padding behind the payload.
         let bytes: Int
     }
 
@@ -48,7 +48,7 @@ import TraceModel
         return (records, log, recovered.unreported)
     }
 
-    /// A log of two files, each group with one batch; the seed says how large they are.
+    /// Makes a log of two files with one batch per group; the seed determines their sizes.
     private func makeLog() throws -> UInt32 {
         var random = SeededGenerator(seed: 5)
         var clients = SimulatedClients(clients: 2)
@@ -97,11 +97,11 @@ import TraceModel
     private func expect(_ hit: Record, at lsn: LSN, in records: [Record], salt: UInt32) throws {
         let (found, log, unreported) = try recover(salt: salt)
         if lsn >= hit.lsn + LSN(hit.bytes) {
-            // Padding means nothing.
+            // Padding has no meaning.
             #expect(found.map(\.lsn) == records.map(\.lsn), "LSN \(lsn)")
             #expect(log.damaged.isEmpty, "LSN \(lsn)")
         } else if hit == records.last {
-            // The last commit: no one can tell whether it was ever finished.
+            // The last commit: whether it was completed is unknowable.
             #expect(found.map(\.lsn) == records.dropLast().map(\.lsn), "LSN \(lsn)")
             #expect(log.end == hit.lsn && log.damaged.isEmpty, "LSN \(lsn)")
         } else {

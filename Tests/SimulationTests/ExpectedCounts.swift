@@ -2,8 +2,8 @@ import IngestLog
 
 @testable import RouterRole
 
-/// What the log has to count, as those know it who see what the router does with each batch: exactly, but for the
-/// group that is being written when it dies, of which any part may be in the log.
+/// The counts that the log must have, derived from what the router does with each batch. They are exact, except
+/// that any part of the group being written at a crash may be in the log.
 struct ExpectedCounts {
     private struct Counts: Equatable {
         var accepted: UInt64 = 0
@@ -12,14 +12,15 @@ struct ExpectedCounts {
         var deadLettered: UInt64 = 0
     }
 
-    /// What is in the log; several where nobody can know.
+    /// Possible counts in the log; several while the result of a write is unknown.
     private var possible = [Counts()]
-    /// Answered or refused, and carried by no record yet: forgotten with the process.
+    /// Counts that no record contains yet; they are lost with the process.
     private var unlogged = Counts()
 
-    /// These are about to be written, and behind them verdicts on so many events.
+    /// Records that a group with these answers is about to be written, followed by verdicts on `deadLettered`
+    /// events.
     mutating func begin(_ answers: [SimulatedRouter.Answer], deadLettered: UInt64) {
-        // The first record carries all that was found without being logged.
+        // The first record contains all duplicates and refusals.
         var counts = possible[possible.count - 1]
         counts.rejected += unlogged.rejected
         counts.deduplicated += unlogged.deduplicated
@@ -38,22 +39,22 @@ struct ExpectedCounts {
         possible.append(counts)
     }
 
-    /// What was begun is durable.
+    /// Records that the group is durable.
     mutating func committed(_ totals: LogCounts) throws {
         possible = [possible[possible.count - 1]]
         unlogged = Counts()
         try check(totals, "committed")
     }
 
-    /// What was begun found no room on the disk.
+    /// Records that there was no space for the group.
     mutating func notWritten() { possible = [possible[0]] }
 
-    /// These were refused for want of room.
+    /// Records batches that were refused for lack of space.
     mutating func refused(_ answers: [SimulatedRouter.Answer]) {
         for answer in answers { unlogged.rejected += UInt64(answer.outcome.events) }
     }
 
-    /// These were answered without a record.
+    /// Records batches that were answered without a log record.
     mutating func answered(_ answers: [SimulatedRouter.Answer]) {
         for answer in answers {
             switch answer.outcome {
@@ -64,7 +65,7 @@ struct ExpectedCounts {
         }
     }
 
-    /// A router has read the log.
+    /// Checks the counts that a router has read from the log.
     mutating func recovered(_ totals: LogCounts) throws {
         unlogged = Counts()
         try check(totals, "recovered")

@@ -8,16 +8,16 @@ import TraceWire
 
 @testable import TraceTime
 
-/// A processor in the middle of a batch whose rows cannot be written.
+/// Tests a processor that cannot write its rows in the middle of a batch.
 @Suite struct FullDiskBatchTests {
     private static let host = Array("host".utf8)
     private static let events = 20_000
 
-    /// Answers as a worker's loop does, and counts.
+    /// Handles errors like a worker's loop, and counts them.
     private final class Observer: BatchObserver {
         var advances = 0
         var waits = 0
-        /// What is done instead of waiting; throws where the process ends.
+        /// Called instead of waiting; throws if the process ends.
         let wait: (SystemError) throws -> Void
 
         init(wait: @escaping (SystemError) throws -> Void) { self.wait = wait }
@@ -83,7 +83,7 @@ import TraceWire
         return Array(buffer.bytes)
     }
 
-    /// State and offsets after the batch, on a disk that was never full.
+    /// Returns state and offsets after the batch on a disk that was never full.
     private func expected() throws -> [UInt8] {
         try Simulation.$driver.withValue(SimulatedDisk(seed: 1)) {
             let processor = try processor()
@@ -96,7 +96,7 @@ import TraceWire
         }
     }
 
-    /// Nothing more is applied while it lasts, and what is written in the end is the same.
+    /// No event is applied while the disk is full, and the final output is the same.
     @Test func theBatchGoesOnOnceThereIsRoom() throws {
         let expected = try expected()
         let disk = SimulatedDisk(seed: 2)
@@ -124,7 +124,7 @@ import TraceWire
         }
     }
 
-    /// The process ends where it stands; the next one repeats the batch from its beginning.
+    /// The process ends in the middle of the batch; the next one repeats the batch from its begin.
     @Test func theBatchIsGivenUpWhereTheProcessEnds() throws {
         let expected = try expected()
         let disk = SimulatedDisk(seed: 3)

@@ -1,18 +1,18 @@
 @testable import RouterRole
 
-/// A mistake made on purpose, to see that the simulation finds it.
+/// A deliberate bug that the simulation must find.
 enum PlantedBug: CaseIterable, Sendable {
-    /// The disk says that it has written, and has not.
+    /// The disk reports a sync that it has not done.
     case lyingDataSync
-    /// Names are not made durable.
+    /// Directories are not synced.
     case noDirectorySync
-    /// A worker's checkpoint is published before the rows that it counts on are synced.
+    /// A worker publishes its checkpoint before the rows that it refers to are synced.
     case checkpointBeforeRows
-    /// A worker announces windows that no checkpoint holds.
+    /// A worker announces windows that no checkpoint has.
     case announceBeforeCheckpoint
-    /// Slots are not waited for that change their owner, neither by the router nor by the worker that gains them.
+    /// Neither the router nor the gaining worker waits for slots that change their owner.
     case openGates
-    // In the router's own code: see `RouterFaults`.
+    // Bugs in the router's own code: see `RouterFaults`.
     case ackBeforeCommit
     case forgottenBatches
     case refusedBatchesStayKnown
@@ -23,7 +23,7 @@ enum PlantedBug: CaseIterable, Sendable {
     case servedWhileHeld
     case trimmedToApplied
 
-    /// The same in the router's code; nil where it lies elsewhere.
+    /// The bug as a fault of the router; nil if it is elsewhere.
     var fault: RouterFaults? {
         switch self {
         case .lyingDataSync, .noDirectorySync, .checkpointBeforeRows, .announceBeforeCheckpoint: nil

@@ -3,7 +3,7 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// The numbers of the events that the final files hold, as `tracectl cat` would read them.
+/// Reads the numbers of the events in the final files, as `tracectl cat` would.
 enum PublishedRows {
     enum Format { case csv, json }
 
@@ -34,7 +34,7 @@ enum PublishedRows {
         return number(line[(start + key.utf8CodeUnitCount)...].prefix { $0 >= 0x30 && $0 <= 0x39 })
     }
 
-    /// The event's number: its bytes count from 1.
+    /// Returns the event's number, which is its byte count minus 1.
     private static func number(_ digits: ArraySlice<UInt8>) -> Int {
         (Int(String(decoding: digits, as: UTF8.self)) ?? 0) - 1
     }

@@ -7,8 +7,8 @@ import TraceModel
 
 @testable import RouterRole
 
-/// Mistakes that the simulation has found, each in the fewest steps, over many ways that a disk can lose what
-/// was not synced.
+/// Tests bugs that the simulation has found, in as few steps as possible. Each runs on many disks that lose
+/// different parts of what was not synced.
 @Suite struct RecoveryTests {
     private static let logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
     private static let seeds = UInt64(1)...60
@@ -42,7 +42,7 @@ import TraceModel
         for answer in try router.commitAll() { try clients.answered(answer) }
     }
 
-    /// A group that shares its write with the head of a new file: neither was durable before.
+    /// A group shares its write with the head of a new file; neither was durable before.
     @Test func aTornFirstGroupOfAFileIsNoDamage() throws {
         try onDisks { disk, clients, random in
             let first = try router()
@@ -55,12 +55,12 @@ import TraceModel
             disk.callsUntilKill = 2
             #expect(throws: SystemError.self) { try second.commitAll() }
             disk.cutPower()
-            // Throws where the log is damaged.
+            // Throws if the log is damaged.
             _ = try router()
         }
     }
 
-    /// What a failed sync leaves in the page cache is not on the disk, and another sync does not bring it there.
+    /// Data that a failed sync leaves in the page cache is not on disk, and another sync does not write it.
     @Test func whatAFailedSyncLeftInTheCacheIsWrittenAgain() throws {
         try onDisks { disk, clients, random in
             let first = try router()
@@ -81,14 +81,14 @@ import TraceModel
         }
     }
 
-    /// A full disk takes a group in part, its batches are refused, and the router dies before it writes again.
+    /// A full disk stores a part of a group, its batches are refused, and the router ends before it writes again.
     @Test func aRefusedGroupIsNotFoundByTheNextStart() throws {
         try onDisks { disk, clients, random in
             let first = try router()
             try commit([clients.make(using: &random)], of: &clients, to: first)
             disk.isFull = true
             var refused: [Int] = []
-            // The files that are made already have room for some.
+            // The existing files already have space for some of them.
             for _ in 0..<1_000 where refused.isEmpty {
                 let batch = clients.make(bytesMin: 300, using: &random)
                 first.submit(clients.batches[batch].bytes, batch: batch)
@@ -112,7 +112,7 @@ import TraceModel
         }
     }
 
-    /// A process that dies while it makes the data directory leaves nothing that the next one takes for durable.
+    /// A process that ends while it creates the data directory leaves nothing that its successor takes for durable.
     @Test func aDirectoryHalfMadeIsMadeDurableByTheNextStart() throws {
         try onDisks { disk, clients, random in
             disk.callsUntilKill = Int.random(in: 0...12, using: &random)
@@ -131,7 +131,7 @@ import TraceModel
         }
     }
 
-    /// A file that has no head yet does not say what those before it did.
+    /// A file without a head does not have the state of the files before it.
     @Test func trimmingKeepsTheLastHead() throws {
         try onDisks { disk, clients, random in
             let first = try router()
@@ -143,12 +143,12 @@ import TraceModel
             try second.trim(below: second.durableLSN)
             disk.cutPower()
             let third = try router()
-            // Throws where it is taken for a new one.
+            // Throws if the batch is taken for a new one.
             try commit([batch], of: &clients, to: third)
         }
     }
 
-    /// Files go from the oldest on, on the disk too.
+    /// Files are removed from the oldest on, on disk too.
     @Test func aPowerCutWhileFilesAreTrimmedLeavesNoGap() throws {
         try onDisks { disk, clients, random in
             for _ in 0..<5 {

@@ -7,8 +7,9 @@ import TraceModel
 @testable import TraceTime
 @testable import WorkerRole
 
-/// Damage to closed segments. It is undone where they can't be made again, as that would be a loss: so a case says that
-/// whatever is rebuilt, after any kills, hand-overs and verdicts, is what it was. Outlives the aggregators.
+/// Damages closed segments, and undoes damage that cannot be repaired, because that would be a loss. A case thus
+/// shows that rebuilt segments equal the originals after any kills, hand-overs and verdicts. Outlives the
+/// aggregators.
 final class SegmentDamage {
     private let disk: SimulatedDisk
     private let budget: FileBudget
@@ -27,20 +28,20 @@ final class SegmentDamage {
             let file = files.randomElement(using: &random),
             let run = file.runs.randomElement(using: &random)
         else { return }
-        // A trace's head is written anew by every merge.
+        // Every merge writes a trace's head again.
         let begin = file.kind == .json ? JSONSegment.headerBytes : 0
         guard begin < Int(run.bytes) else { return }
         flipped = (run.path, Int.random(in: begin..<Int(run.bytes), using: &random))
         flip()
     }
 
-    /// The damaged segment is what it was.
+    /// Restores the damaged segment.
     func undo() {
         flip()
         flipped = nil
     }
 
-    /// The window is published, and its segments are gone.
+    /// Forgets the damage: the window is published, and its segments are removed.
     func forget(isRebuilt: Bool) {
         flipped = nil
         if isRebuilt { disk.counts.rebuiltSegments += 1 }
@@ -48,7 +49,7 @@ final class SegmentDamage {
 
     private func flip() { if let flipped { disk.flip(flipped.path, at: flipped.position) } }
 
-    /// As a process of its own does it.
+    /// Rebuilds the segments as the separate process does.
     func rebuild(_ window: WorkerWindow) throws -> RebuiltSegments {
         if let known = RebuiltSegments.read(of: window) { return known }
         let rebuild = WindowRebuild(

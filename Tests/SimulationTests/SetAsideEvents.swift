@@ -3,7 +3,7 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// The numbers of the events that lie in dead letters which count.
+/// Reads the numbers of the events in valid dead letters.
 enum SetAsideEvents {
     static func numbers() throws -> [Int] {
         let suffix = DeadLetterName.sidecarSuffix
@@ -41,7 +41,7 @@ enum SetAsideEvents {
             _ = varint(batch, &at)
             let length = varint(batch, &at)
             let payload = UnsafeRawBufferPointer(rebasing: batch[at..<at + length])
-            // The event's number: its bytes count from 1.
+            // The event's number is its byte count minus 1.
             return Int(IOEvent(decoding: ByteView(payload)).byteCount) - 1
         }
     }

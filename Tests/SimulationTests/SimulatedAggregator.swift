@@ -7,7 +7,7 @@ import TraceSummaries
 
 @testable import AggregatorRole
 
-/// An aggregator without sockets and threads: what `FabricDesk` and `MergeThread` do with announcements.
+/// An aggregator without sockets and threads. Handles announcements as `FabricDesk` and `MergeThread` do.
 final class SimulatedAggregator {
     private let journal = WindowJournal()
     private let merger: WindowMerger
@@ -44,7 +44,7 @@ final class SimulatedAggregator {
         }
     }
 
-    /// Merges the next complete window; returns what workers are to be told.
+    /// Merges the next complete window and returns the message for the workers.
     func merge() throws -> Message? {
         if let (window, coverage) = ledger.obstacle(of: .io), case .overlap = coverage {
             throw SimulationError("window \(window): \(coverage)")
@@ -65,13 +65,13 @@ final class SimulatedAggregator {
             )
         } catch let error as SystemError {
             ledger.giveBack(job)
-            // The real one tries again later.
+            // The real aggregator tries again later.
             guard error.isOutOfSpace else { throw error }
             return nil
         }
     }
 
-    /// Merges a window, perhaps with a damaged segment.
+    /// Merges a window, possibly with a damaged segment.
     private func merge(_ job: MergeJob) throws -> (outputs: [String], isRebuilt: Bool) {
         let files = try job.announcedFiles()
         damage.strike(files)
@@ -126,6 +126,6 @@ final class SimulatedAggregator {
         return outputs
     }
 
-    /// How many windows have been merged.
+    /// Number of windows that have been merged.
     var merged: UInt64 { ledger.marks[.io].map { $0.window + 1 } ?? 0 }
 }

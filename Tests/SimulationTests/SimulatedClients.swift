@@ -4,7 +4,7 @@ import TraceWire
 
 @testable import RouterRole
 
-/// The agents: what they sent, and what they were told of it. Each event carries a number of its own.
+/// The agents: the batches they sent and the answers they received. Each event has its own number.
 struct SimulatedClients {
     struct Batch {
         let bytes: [UInt8]
@@ -22,7 +22,7 @@ struct SimulatedClients {
 
     init(clients: Int) { sequences = [UInt64](repeating: 0, count: clients) }
 
-    /// A batch that nobody has sent before, of so many bytes at least.
+    /// Makes a new batch of at least `bytesMin` bytes.
     mutating func make(bytesMin: Int = 0, using random: inout SeededGenerator) -> Int {
         var encoder = BatchEncoder()
         let first = eventCount
@@ -57,7 +57,7 @@ struct SimulatedClients {
 
     mutating func sent(_ batch: Int) { batches[batch].isInFlight = true }
 
-    /// A batch that may be sent again: its client had no answer, or did not hear it.
+    /// Chooses a batch to send again: its client received no answer, or behaves as if the answer was lost.
     func again(using random: inout SeededGenerator) -> Int? {
         if Bool.random(using: &random), let batch = unanswered.randomElement(using: &random) {
             return batch
@@ -68,7 +68,7 @@ struct SimulatedClients {
             )
     }
 
-    /// Those whose clients have had no answer and ask again.
+    /// Batches whose clients have received no answer and send again.
     var unanswered: [Int] {
         batches.indices.filter {
             batches[$0].isSequenced && !batches[$0].isInFlight && !batches[$0].isAcked
@@ -87,24 +87,24 @@ struct SimulatedClients {
             duplicates += 1
             batches[answer.batch].isAcked = true
         case .refused(let error, _, _):
-            // It repeats one that was refused for want of room.
+            // It repeats a batch that was refused for lack of space.
             guard error.code == .exhausted else {
                 throw SimulationError("batch \(answer.batch) was refused: \(error)")
             }
         }
     }
 
-    /// There was no room for these.
+    /// Records batches that were refused for lack of space.
     mutating func refused(_ answers: [SimulatedRouter.Answer]) {
         for answer in answers { batches[answer.batch].isInFlight = false }
     }
 
-    /// The router is gone: no answer comes any more.
+    /// Records that the router has ended and sends no more answers.
     mutating func unansweredAll() {
         for index in batches.indices { batches[index].isInFlight = false }
     }
 
-    /// Whether each batch that was acked is in `found` once, each other once or not at all, and nothing else is.
+    /// Checks that `found` has each acknowledged batch once, each other batch at most once, and nothing else.
     func check(_ found: [Int], in place: String) throws {
         var counts = [Int](repeating: 0, count: eventCount)
         for event in found {

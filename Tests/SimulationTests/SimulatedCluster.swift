@@ -10,14 +10,14 @@ import TraceModel
 @testable import RouterRole
 @testable import WorkerRole
 
-/// One case: a router, workers and an aggregator of one resource on one disk, in steps that a seed chooses,
-/// with whatever may go wrong. Ends with everything started again and the published files read back.
+/// One case: a router, workers and an aggregator of one resource on one disk. A seed chooses the steps and the
+/// faults. At the end everything is started again and the published files are read back.
 final class SimulatedCluster {
     struct Plan {
-        /// Without workers and aggregator: the log alone, which is read back.
+        /// Without workers and aggregator: only the log is written and read back.
         var isLogOnly = false
         var steps = 60
-        /// Faults in 100 steps.
+        /// Faults per 100 steps.
         var faultPercent = 12
         var bugs: Set<PlantedBug> = []
     }
@@ -33,7 +33,7 @@ final class SimulatedCluster {
 
     private let plan: Plan
     let disk: SimulatedDisk
-    /// Told of each step and call.
+    /// Receives a description of each step and call.
     var tell: ((String) -> Void)? { didSet { disk.onCall = tell } }
     private var random: SeededGenerator
     private var clients = SimulatedClients(clients: 2)
@@ -42,14 +42,14 @@ final class SimulatedCluster {
     private var workers: [WorkerName: SimulatedWorker] = [:]
     private var aggregator: SimulatedAggregator?
     private var incarnations: UInt64 = 0
-    /// The workers that are to run: those of the slot map, and those not yet done with what they had.
+    /// Workers that should run: those of the slot map, and earlier ones that still have work.
     private var wanted: Set<WorkerName> = []
     private var isPowerCutArmed = false
     private let fileBytes: Int
     private let inboxBytes: Int
     private let budget: FileBudget
     private let damage: SegmentDamage
-    /// Of batches acked in a log that has no workers: where their records end.
+    /// LSNs at which the records of acknowledged batches end, in a log without workers.
     private var ackedEnds: [Int: LSN] = [:]
     private var trimmed: LSN = 0
     private var counts = ExpectedCounts()
@@ -71,7 +71,8 @@ final class SimulatedCluster {
         if plan.bugs.contains(.noDirectorySync) { disk.lies.insert(.directorySync) }
     }
 
-    /// - Throws: `SimulationError` where a promise is broken.
+    /// Runs the case.
+    /// - Throws: `SimulationError` if a guarantee is violated.
     func run() throws {
         try Simulation.$driver.withValue(disk) {
             for _ in 0..<plan.steps { try step() }
@@ -131,7 +132,7 @@ final class SimulatedCluster {
         disk.cutPower()
     }
 
-    /// Runs a step of one process and buries it where it died of it.
+    /// Runs a step of one process, and removes the process if the step ended it.
     private func attempt(_ process: Process, _ body: () throws -> Void) throws {
         do { try body() } catch {
             tell?("\(process): \(error)")
@@ -141,7 +142,7 @@ final class SimulatedCluster {
         if disk.isKilled { bury(process) }
     }
 
-    /// What a process may not end with; nil where it may.
+    /// Returns the violated guarantee if a process must not end with this error.
     private static func promiseBroken(by error: any Error) -> SimulationError? {
         switch error {
         case is SystemError: nil
@@ -178,7 +179,7 @@ final class SimulatedCluster {
         if router == nil { try startRouter() }
         guard !plan.isLogOnly else { return }
         for name in wanted.sorted(by: { $0.index < $1.index }) where workers[name] == nil {
-            // One that has retired may stay away for long.
+            // A retired worker may stay away for long.
             let isRetired = name.index >= router?.state.slotMap.workerCount(of: .io) ?? 0
             if chance(isRetired ? 5 : 60) { try startWorker(name) }
         }
@@ -275,14 +276,14 @@ final class SimulatedCluster {
         try commitStep()
     }
 
-    /// Whether there may be more to commit at once.
+    /// Commits one step; returns whether there may be more to commit at once.
     @discardableResult private func commitStep() throws -> Bool {
         guard let router else { return false }
         var isMore = false
         try attempt(.router) { isMore = try router.commit(committed) }
         for _ in 0..<Int.random(in: 0...6, using: &random) where router.isCommitting {
             guard self.router != nil else { return false }
-            // The calls wait for a while.
+            // The calls wait for some time.
             disk.pass(seconds: Int64.random(in: 0...3, using: &random))
             if chance(15) { disk.isFull = false }
             try attempt(.router) { isMore = try router.commit(committed) }
@@ -290,7 +291,7 @@ final class SimulatedCluster {
         return isMore && self.router != nil && !router.isCommitting
     }
 
-    /// Follows what a commit does.
+    /// Updates the expectations with what a commit does.
     private func committed(_ event: SimulatedRouter.CommitEvent) throws {
         guard !disk.isKilled, let router else { return }
         switch event {
@@ -320,7 +321,7 @@ final class SimulatedCluster {
         }
     }
 
-    /// What an operator does with a worker that is stuck; its process is killed before its letter is written.
+    /// Skips events of a stuck worker, as an operator does; its process is killed before its letter is written.
     private func skip() throws {
         guard !plan.isLogOnly, let router else { return }
         let index = Int.random(in: 0..<router.state.slotMap.workerCount(of: .io), using: &random)
@@ -414,13 +415,13 @@ final class SimulatedCluster {
 
     // MARK: The end
 
-    /// Lets everything come to rest without further faults, then reads back what was published.
+    /// Completes all work without further faults, then reads the published files.
     private func settle() throws {
         disk.callsUntilKill = nil
         disk.syncsUntilFailure = nil
         disk.isFull = false
         isPowerCutArmed = false
-        // What was only in memory counts for nothing.
+        // State in memory must not matter.
         if chance(50) { cutPower() }
         try startRouter()
         guard let router else { throw SimulationError("the router does not start") }
@@ -494,7 +495,7 @@ final class SimulatedCluster {
         }
         for (number, batch) in clients.batches.enumerated() where batch.isAcked {
             let times = found.count { $0 == number }
-            // Where the ack of its commit was lost, nobody knows where it stands.
+            // If the acknowledgement was lost, the batch's position is unknown.
             let isTrimmed = ackedEnds[number].map { $0 <= trimmed } ?? (trimmed > 0)
             guard times == 1 || (times == 0 && isTrimmed) else {
                 throw SimulationError("batch \(number) was acked and is in the log \(times) times")

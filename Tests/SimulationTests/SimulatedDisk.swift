@@ -3,16 +3,16 @@ import IngestLog
 import SystemIO
 import TestSupport
 
-/// A file system in memory that knows what is in the page cache and what is on the disk.
+/// A file system in memory that distinguishes the page cache from the disk.
 ///
-/// A name or a byte is durable once the directory or the file it is in has been synced; before that a power
-/// cut keeps or drops it as the generator says: sectors of 512 bytes one by one, names one by one where
-/// they do not depend on each other (a rename is one step). At any call a process may be killed, from then
-/// on nothing it calls has an effect; a sync may fail, which drops what was dirty; the disk may be full.
+/// A name or a byte is durable once its directory or file has been synced. Before that, a power cut keeps or loses
+/// it as the generator decides: sectors of 512 bytes one by one, and names one by one unless they depend on each
+/// other (a rename is one step). A process may be killed at any call; its later calls have no effect. A sync may
+/// fail, which drops the dirty pages; the disk may be full.
 ///
-/// For one thread. Paths are relative, as all of the system's are.
+/// For one thread. Paths are relative, as all paths of the system are.
 final class SimulatedDisk: SystemDriver, @unchecked Sendable {
-    /// What a disk, or a kernel, might get wrong.
+    /// Faults of a disk or a kernel.
     enum Lie: Hashable {
         /// `fdatasync` returns without having written.
         case dataSync
@@ -38,27 +38,27 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         var durable: [UInt8] = []
         /// Sectors that may differ between the two.
         var dirty: Set<Int> = []
-        /// Sectors that have a place on the disk: overwriting them needs no more.
+        /// Sectors that are allocated on disk: overwriting them needs no space.
         var allocated: Set<Int> = []
 
         init(isDirectory: Bool) { self.isDirectory = isDirectory }
     }
 
-    /// One change of names that is durable as a whole or not at all.
+    /// A change of names that becomes durable as a whole or not at all.
     private typealias NameChange = [(path: String, node: Node?)]
 
     var lies: Set<Lie> = []
-    /// The process that is running is killed at this call from now; nil: it is not.
+    /// Number of calls until the running process is killed; nil if it is not.
     var callsUntilKill: Int?
-    /// This sync from now fails; nil: none does.
+    /// Number of syncs until one fails; nil if none does.
     var syncsUntilFailure: Int?
     var isFull = false
-    /// A full disk says so where it is asked, and not only where something is written.
+    /// Whether queries for free space also report a full disk, not only writes.
     var showsFull = false
     private(set) var isKilled = false
     var counts = Counts()
 
-    /// Told of each call, and of each fault.
+    /// Receives a description of each call and each fault.
     var onCall: ((String) -> Void)?
 
     private var random: SeededGenerator
@@ -73,14 +73,14 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
 
     // MARK: Faults
 
-    /// The process that was killed is gone; what the next one calls counts again.
+    /// Ends the killed process; calls have an effect again.
     func processEnded() {
         if isKilled { counts.kills += 1 }
         isKilled = false
         callsUntilKill = nil
     }
 
-    /// All that is not durable survives in part or not at all. No process is left.
+    /// Cuts the power: data that is not durable survives in part or not at all. No process is left.
     func cutPower() {
         counts.powerCuts += 1
         processEnded()
@@ -100,7 +100,7 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         syncsUntilFailure = nil
     }
 
-    /// Changes a byte of a file that has a mirror, or of the mirror: of two that are the same, and durable.
+    /// Changes a byte of one of two equal, durable copies of a mirrored file.
     func damageCopy() {
         let mirrors = names.keys.filter { MirroredFile.name(of: $0) != $0 }.sorted()
         guard let mirror = mirrors.randomElement(using: &random) else { return }
@@ -118,7 +118,7 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         nodes[index].durable = nodes[index].data
     }
 
-    /// Changes a byte of a file, on the disk, too; a second time, and it is what it was.
+    /// Changes a byte of a file, on disk too. A second call restores it.
     func flip(_ path: String, at position: Int) {
         guard let node = names[path], node.data.indices.contains(position) else { return }
         onCall?("byte \(position) of \(path) changes")
@@ -145,7 +145,7 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
             }
         }
         pendingNames = []
-        // What lies in a directory that is gone is gone too.
+        // The content of a removed directory is removed too.
         durableNames = durableNames.filter { path, _ in
             var parent = FileSystem.parent(of: path)
             while parent != "." {
@@ -190,7 +190,7 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         SystemError(errno: errno, call: call, subject: subject)
     }
 
-    /// Every call passes here first.
+    /// Called at the begin of every call.
     private func enter(_ call: String, _ subject: String) throws(SystemError) {
         counts.calls += 1
         onCall?("\(call) \(subject)")
@@ -330,8 +330,8 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         node.dirty = []
     }
 
-    /// What Linux does with pages that could not be written: they count as clean, and are read from the
-    /// cache until they leave it.
+    /// Does what Linux does with pages that could not be written: they count as clean, and are read from the cache
+    /// until they are dropped from it.
     private func dropDirty(of node: Node) {
         if chance(0.5) { node.data = node.durable }
         node.dirty = []

@@ -9,7 +9,7 @@ enum Endpoint: Hashable {
     case aggregator
 }
 
-/// What goes from one process to another.
+/// A message between processes.
 enum Message {
     case hello(WorkerHello)
     case progress(WorkerProgress)
@@ -18,12 +18,12 @@ enum Message {
     case fenced(WorkerFenced)
     case segmentsClosed(SegmentsClosed)
     case windowMerged(WindowMerged)
-    /// Who are you?
+    /// Asks the peer to introduce itself.
     case heartbeat
 }
 
-/// The connections between the processes: each keeps its order and may take any time; with a process what it
-/// has not read is lost, and some of what it has sent.
+/// The connections between the processes. Each keeps the order of messages and may delay them. If a process ends,
+/// its unread messages are lost, and some of those it has sent.
 struct SimulatedFabric {
     private struct Link {
         let from: Endpoint
@@ -41,7 +41,7 @@ struct SimulatedFabric {
         }
     }
 
-    /// The next message of some connection to somebody in `ready`.
+    /// Delivers the next message of some connection to a process in `ready`.
     mutating func deliver(
         to ready: Set<Endpoint>,
         using random: inout SeededGenerator
@@ -57,7 +57,7 @@ struct SimulatedFabric {
         for index in links.indices {
             let count = links[index].messages.count
             if links[index].to == endpoint {
-                // Workers and aggregator connect again and send what the router had not taken.
+                // Workers and the aggregator reconnect and send again what the router had not received.
                 let isRetried = endpoint == .router || endpoint == .aggregator
                 let lost = isRetried ? Int.random(in: 0...count, using: &random) : count
                 links[index].messages.removeFirst(lost)

@@ -11,7 +11,7 @@ import ZeroMQ
 @testable import RouterRole
 @testable import TraceTime
 
-/// A router without threads and sockets: the plan, the log, and the routing of the real one, a step at a time.
+/// A router without threads and sockets: the real plan, log and routing, one step at a time.
 final class SimulatedRouter: RoutingPort {
     struct Answer {
         let batch: Int
@@ -26,20 +26,20 @@ final class SimulatedRouter: RoutingPort {
         }
     }
 
-    /// What a commit does, as it does it.
+    /// Events of a commit, in order.
     enum CommitEvent {
-        /// A group is about to be written: who waits for it, and how many events it sets aside.
+        /// A group is about to be written; the answers that wait for it, and the number of events it dead-letters.
         case writing([Answer], deadLettered: UInt64)
         case written
-        /// The disk had no room for it.
+        /// There was no space for the group.
         case notWritten
         case refused([Answer])
         case answered([Answer])
-        /// A group is done with and not in the log; these were answered nevertheless.
+        /// A group was completed without being logged; these answers were sent nevertheless.
         case unlogged([Answer])
     }
 
-    /// A batch as large is written ahead.
+    /// Batches of this size are written ahead.
     static let largeBatchBytes = File.blockBytes
 
     private let context: RouterContext
@@ -50,9 +50,9 @@ final class SimulatedRouter: RoutingPort {
     private let large: LargeBatches
     private var log: CommitLog
     private var plan: CommitPlan
-    /// A group is in the plan's hand.
+    /// Whether the plan is processing a group.
     private(set) var isCommitting = false
-    /// Who waits for that group.
+    /// Answers that wait for that group.
     private var waiting: [Answer] = []
 
     // Routing.
@@ -60,20 +60,20 @@ final class SimulatedRouter: RoutingPort {
     private var routing: RoutingState
     private var catchUp: CatchUp
     private var endpoints: [RoutingID: Endpoint] = [:]
-    /// No share finds room on its way.
+    /// Whether sends fail because the connection is congested.
     var isCongested = false
-    /// What `RoutingState` reported that must not be.
+    /// A forbidden report of `RoutingState`.
     private var broken: SimulationError?
 
     // Events set aside.
     private let desk: DeadLetterDesk
-    /// Whose letters are to be written.
+    /// Cases whose letters are to be written.
     private(set) var cases: [DeadLetterCase] = []
-    /// Letters whose verdicts were asked for, and whether that is durable.
+    /// Letters whose verdicts were requested, and whether the verdicts are durable.
     private let decided = Locked<[(letter: DeadLetterDesk.Letter, isDurable: Bool)]>([])
     private var closed: [WorkerName] = []
 
-    /// Recovers as a router does at its start. `send`: what goes to a worker.
+    /// Recovers like a router at its start. `send` receives the messages to workers.
     init(
         fileBytes: Int,
         inboxBytes: Int = Limits.fabricInboxBytesMax,
@@ -149,10 +149,10 @@ final class SimulatedRouter: RoutingPort {
 
     var state: RouterState { plan.state }
     var totals: LogCounts { plan.totals }
-    /// Where the next group goes.
+    /// LSN of the next group.
     var logEnd: LSN { log.range.upperBound }
 
-    /// Takes a batch into the queue; a large one goes there with `takeLarge`.
+    /// Submits a batch to the queue; a large one is added by `takeLarge`.
     func submit(_ bytes: [UInt8], batch: Int) {
         let message = ReceivedMessage(bytes)
         if bytes.count >= Self.largeBatchBytes {
@@ -163,16 +163,16 @@ final class SimulatedRouter: RoutingPort {
         }
     }
 
-    /// Takes all large batches that wait.
+    /// Adds all waiting large batches.
     func takeLarge() throws { while large.waitingCount > 0 { _ = try large.takeNext() } }
 
-    /// Asks for a barrier, which stands behind all batches that have come.
+    /// Requests a barrier, which follows all batches received so far.
     func request(_ reason: BarrierPayload.Reason, map: SlotMap? = nil) {
         queue.request(IngestQueue.BarrierRequest(reason: reason, slotMap: map) { _ in })
     }
 
-    /// Goes on with the group in hand, or takes the next one, until it is done with or has to wait for room. False where there was
-    /// nothing to commit.
+    /// Continues the current group or takes the next one, until it is completed or has to wait for space. Returns
+    /// false if there was nothing to commit.
     @discardableResult func commit(_ tell: (CommitEvent) throws -> Void) throws -> Bool {
         var isAny = true
         if !isCommitting {
@@ -186,7 +186,7 @@ final class SimulatedRouter: RoutingPort {
         return isAny
     }
 
-    /// Commits all there is, on a disk that has room; returns the answers.
+    /// Commits everything, on a disk that has space; returns the answers.
     @discardableResult func commitAll() throws -> [Answer] {
         var answers: [Answer] = []
         try takeLarge()
@@ -194,7 +194,7 @@ final class SimulatedRouter: RoutingPort {
         return answers
     }
 
-    /// Does what `Committer` does for the plan, but for the waits.
+    /// Carries out the plan's actions like `Committer`, without its waits.
     private func carryOut(_ tell: (CommitEvent) throws -> Void) throws {
         isCommitting = true
         while true {
@@ -270,21 +270,21 @@ final class SimulatedRouter: RoutingPort {
         decided.update { $0 = [] }
     }
 
-    /// Removes log files that nobody needs any more.
+    /// Removes log files that are not needed any more.
     func trim() throws {
         hearIdleWorkers()
         try endTurn()
         try trim(below: inbox.trimmableLSN)
     }
 
-    /// Trims as if all workers had come as far.
+    /// Trims as if all workers had applied everything below `lsn`.
     func trim(below lsn: LSN) throws {
         guard try log.trim(below: lsn) else { return }
         context.logBegin = log.range.lowerBound
         plan.trimmed(below: log.range.lowerBound)
     }
 
-    /// Ends in order: nothing that was counted is forgotten. To be called where nothing is to be committed.
+    /// Ends the router in order, so that no count is lost. To be called when nothing is left to commit.
     func close(_ tell: (CommitEvent) throws -> Void = { _ in }) throws {
         if !isCommitting, plan.takeUncounted(now: WallClock.monotonic(), arrival: WallClock.now()) {
             try carryOut(tell)
@@ -297,7 +297,7 @@ final class SimulatedRouter: RoutingPort {
     var routedLSN: LSN { routing.routedLSN }
     var durableLSN: LSN { inbox.durableLSN }
 
-    /// Does what `FabricLoop` does with groups that have become durable.
+    /// Routes durable groups like `FabricLoop`.
     func route() throws {
         look()
         let closed = closed
@@ -371,8 +371,8 @@ final class SimulatedRouter: RoutingPort {
         }
     }
 
-    /// The other resources have workers too, which do not run here: they say that they have applied everything, and are gone
-    /// again when something is sent to them.
+    /// Plays the workers of the other resources, which do not run here. They report that they have applied
+    /// everything, and disconnect again when something is sent to them.
     private func hearIdleWorkers() {
         look()
         for worker in routing.maps.current.allWorkers where worker.resource != .io {
@@ -400,7 +400,7 @@ final class SimulatedRouter: RoutingPort {
 
     // MARK: Events set aside
 
-    /// What an operator asks for with a worker that is stuck.
+    /// Requests a skip for a stuck worker, as an operator does.
     func skip(_ worker: WorkerName, to limit: LSN) throws {
         look()
         let checkpoint = ClusterPaths.checkpoint(of: worker)
@@ -413,7 +413,7 @@ final class SimulatedRouter: RoutingPort {
         return true
     }
 
-    /// Writes the letters of workers whose processes are gone, and asks for their verdicts.
+    /// Writes the letters of workers whose processes have ended, and requests their verdicts.
     func writeLetters() throws {
         while !cases.isEmpty {
             let next = cases.removeFirst()
@@ -430,7 +430,7 @@ final class SimulatedRouter: RoutingPort {
                     }
                 )
             } catch let error as TraceError where error.code == .invalidArgument {
-                // It is past that already.
+                // The worker is past that range already.
                 closed.append(next.worker)
             } catch let error as SystemError where error.isOutOfSpace { closed.append(next.worker) }
         }

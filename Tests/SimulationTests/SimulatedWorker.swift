@@ -10,13 +10,13 @@ import TraceWire
 @testable import TraceTime
 @testable import WorkerRole
 
-/// A worker without sockets: what `ApplyLoop` does with each message, on real files, state and checkpoints.
+/// A worker without sockets: handles messages like `ApplyLoop`, with real files, state and checkpoints.
 final class SimulatedWorker {
     let name: WorkerName
     let incarnation: UInt64
     private let bugs: Set<PlantedBug>
     private let processor: any TraceProcessor
-    /// Asks for space; the call that failed for want of it is made again.
+    /// Waits for disk space; the failed call is repeated afterwards.
     private let awaitSpace: () -> Void
 
     private(set) var appliedLSN: LSN = 0
@@ -27,15 +27,15 @@ final class SimulatedWorker {
     private var owners: [UInt16] = []
     private var announcements: [SegmentsClosed] = []
     private var checkpoints = CheckpointPlan()
-    /// What a checkpoint takes beyond the calls of the disk, in nanoseconds.
+    /// Duration of a checkpoint in addition to the disk's calls, in nanoseconds.
     private let checkpointCost: Int64
     private(set) var isWelcome = false
-    /// Copies of what was saved that were found damaged.
+    /// Copies of saved files that were found damaged.
     private(set) var damagedCopies: [String] = []
-    /// Shares were let go by: the router has to be asked for them again.
+    /// Whether shares were skipped and must be requested from the router again.
     private(set) var hasGap = false
 
-    /// From its checkpoint, or new.
+    /// Creates a worker from its checkpoint, or a new one.
     init(
         _ name: WorkerName,
         incarnation: UInt64,
@@ -120,7 +120,7 @@ final class SimulatedWorker {
 
     // MARK: What it hears
 
-    /// Takes a message and says whether its peer is to be answered.
+    /// Handles a message.
     func receive(_ message: Message) throws {
         switch message {
         case .welcome(let welcome): try accept(welcome)

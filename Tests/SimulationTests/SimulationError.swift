@@ -1,4 +1,4 @@
-/// A promise was broken: what was found.
+/// A violated guarantee, with what was found.
 struct SimulationError: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }

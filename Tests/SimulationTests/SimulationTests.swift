@@ -2,14 +2,14 @@ import SystemIO
 import TestSupport
 import Testing
 
-/// Random faults in random places, from seeds: whatever is killed, cut off or refused, what was acked is
-/// published once, and nothing else is.
+/// Tests random faults at random places, chosen by seeds. Whatever is killed, cut off or refused, each acknowledged
+/// event is published once, and no other event is.
 ///
 ///     TRACE_SIM_SEED=17 SWIFT_DETERMINISTIC_HASHING=1 swift test --filter SimulationTests
 ///     TRACE_SIM_CASES=10000 swift test -c release -Xswiftc -DDEBUG --filter SimulationTests
 ///
-/// The first runs one case again, and with `TRACE_SIM_CALLS=1` tells each call; the second runs more of them,
-/// fast.
+/// The first command runs one case again, and with `TRACE_SIM_CALLS=1` prints each call; the second runs more
+/// cases, faster.
 @Suite struct SimulationTests {
     @Test func theLogKeepsWhatItAcked() throws {
         try Cases(count: 1_600, plan: .init(isLogOnly: true)).run()
@@ -19,7 +19,7 @@ import Testing
         try Cases(count: 400, plan: .init()).run()
     }
 
-    /// The canary: a simulation that finds nothing must be one that could have.
+    /// A simulation that finds no bugs proves something only if it finds planted ones.
     @Test(arguments: PlantedBug.allCases) func aPlantedBugIsFound(_ bug: PlantedBug) throws {
         var plan = SimulatedCluster.Plan(bugs: [bug])
         if bug == .announceBeforeCheckpoint {
@@ -28,7 +28,7 @@ import Testing
             plan.faultPercent = 4
         }
         if bug == .verdictBeforeCommit {
-            // The disk has to fill up between a letter and its verdict, and stay so.
+            // The disk has to become full between a letter and its verdict, and stay full.
             plan.steps = 200
             plan.faultPercent = 20
         }
