@@ -3,15 +3,15 @@ import FoundationNetworking
 import Glibc
 import Testing
 
-/// The built `trace-aggregator`, as a process with a data directory.
+/// Runs the built `trace-aggregator` as a process with a data directory.
 final class AggregatorProcess {
     private let process = Process()
     private let errors = Pipe()
-    /// `127.0.0.1:<port>`, once it serves.
+    /// `127.0.0.1:<port>` once it serves pages.
     private(set) var address = ""
     private(set) var log = ""
 
-    /// Returns once it serves, or has ended.
+    /// Starts the process and returns once it serves pages or has ended.
     init(data: String, metrics: String = "127.0.0.1:0") throws {
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent()
@@ -34,7 +34,7 @@ final class AggregatorProcess {
 
     var pid: Int { Int(process.processIdentifier) }
 
-    /// Ends it in order, or at once, and waits.
+    /// Ends the process, with SIGKILL if `isAtOnce`, and waits for its end.
     @discardableResult func end(kill isAtOnce: Bool = false) -> Int32 {
         if process.isRunning {
             if isAtOnce { kill(process.processIdentifier, SIGKILL) } else { process.terminate() }
@@ -63,7 +63,7 @@ final class AggregatorProcess {
         try JSONDecoder().decode(StatusObject.self, from: try await get("/status").body)
     }
 
-    /// Writes bytes as they are and reads until the other side closes.
+    /// Sends the request unchanged and reads until the server closes the connection.
     func exchange(_ request: String) throws -> String {
         let port = try #require(UInt16(address.split(separator: ":").last ?? ""))
         var target = sockaddr_in()
@@ -79,7 +79,8 @@ final class AggregatorProcess {
         }
         try #require(isConnected)
         _ = request.withCString { Glibc.send(descriptor, $0, strlen($0), Int32(MSG_NOSIGNAL)) }
-        // An answer to what was not read to its end may be followed by a reset: keep what came.
+        // A reset may follow a response to a request that was not read to its end; the bytes received so far are
+        // kept.
         var answer = ""
         while let more = try? handle.read(upToCount: 4_096), !more.isEmpty {
             answer += String(decoding: more, as: UTF8.self)

@@ -5,19 +5,19 @@ import Testing
 import TraceMetrics
 import TraceModel
 
-/// The real process, talked to over its socket and by HTTP.
+/// Tests the real process over its socket and HTTP.
 @Suite final class AggregatorTests {
     private let data: String
 
     init() throws {
-        // Short, as socket paths are bounded.
+        // The path is short because the length of socket paths is limited.
         data = FileManager.default.temporaryDirectory.path + "/agg-\(UUID().uuidString.prefix(8))"
         try FileSystem.createDirectory(data)
     }
 
     deinit { try? FileManager.default.removeItem(atPath: data) }
 
-    /// Asks until the answer is right or the time is over.
+    /// Polls until the condition holds or the time is over.
     private func wait(
         _ what: String,
         isolation: isolated (any Actor)? = #isolation,
@@ -31,7 +31,7 @@ import TraceModel
         Issue.record("never happened: \(what)")
     }
 
-    /// A worker's sign of life, and how many events it counted in one slot.
+    /// Returns a worker's snapshot and its series, with a count of events in one slot.
     private static func workerMessages(
         events: Double,
         lsn: LSN,
@@ -86,12 +86,12 @@ import TraceModel
         for message in Self.workerMessages(events: 41, lsn: 800) { try worker.send(message) }
         try router.send(Self.routerSnapshot(received: 41))
         try await wait("ready") {
-            // Signs of life, as real ones send them.
+            // Real peers send these messages periodically.
             for message in Self.workerMessages(events: 41, lsn: 800) { try worker.send(message) }
             try router.send(Self.routerSnapshot(received: 41))
             return try await aggregator.get("/readyz").status == 200
         }
-        // A new peer is told who is there, so that it sends all it has.
+        // The aggregator introduces itself to a new peer, so that it sends all its metrics.
         try await wait("a heartbeat") { !worker.received.isEmpty }
         guard case .heartbeat(let hello)? = worker.received.first else {
             Issue.record("not a heartbeat: \(worker.received)")
@@ -148,7 +148,7 @@ import TraceModel
         let router = try FabricPeer("router.e5", in: data)
         defer { for peer in [worker, router] { peer.end() } }
         for message in Self.workerMessages(events: 41, lsn: 800) { try worker.send(message) }
-        // The worker says no more; the router goes on.
+        // The worker stops sending; the router continues.
         try await wait("the worker is down, its events stay") {
             try router.send(Self.routerSnapshot(received: 41))
             let status = try await aggregator.status()
@@ -159,11 +159,12 @@ import TraceModel
         let after = try await aggregator.status()
         #expect(after.written_events == 41)
         #expect(after.received_events == 41)
-        // The peers come back by themselves; a worker that replays changes nothing.
+        // The peers reconnect by themselves; a worker that replays changes nothing.
         let successor = try FabricPeer("function.0.e8", in: data)
         defer { successor.end() }
         try await wait("ready again") {
-            // Signs of life, as real ones send them: sent once, they are old where this test waits for its turn.
+            // Real peers send these messages periodically. Sent once, they could be too old when this test runs
+            // late.
             for message in Self.workerMessages(events: 5, lsn: 100, incarnation: 8) {
                 try successor.send(message)
             }
@@ -173,7 +174,7 @@ import TraceModel
         #expect(try await aggregator.status().written_events == 41)
     }
 
-    /// A worker that lives long enough to be heard between two kills is no sign of a cluster that is well.
+    /// A worker that sends a message between two kills does not make the cluster ready.
     @Test func aProcessThatDoesNotStayUpMakesTheClusterNotReady() async throws {
         let service = "\(data)/run/services/function.0"
         try FileSystem.createDirectory(service)
@@ -208,7 +209,7 @@ import TraceModel
         let sample = #"trace_process_recent_ends{process="function.0"} 5"#
         try await wait("the metric") { try await aggregator.text("/metrics").contains(sample) }
         #expect(try await aggregator.text("/").contains("does not stay up"))
-        // It has stayed up since.
+        // It has been up since.
         try note(ago: 30)
         try await wait("ready again") {
             try signs()
@@ -217,7 +218,7 @@ import TraceModel
         }
     }
 
-    /// Where no supervisor writes any down, processes that come back count: systemd's, for one.
+    /// Without a supervisor that records ends (with systemd, for example), reconnecting processes are counted.
     @Test func aProcessThatComesBackAgainAndAgainIsNoticedWithoutASupervisor() async throws {
         let aggregator = try AggregatorProcess(data: data)
         let router = try FabricPeer("router.e5", in: data)
@@ -270,7 +271,7 @@ import TraceModel
         aggregator = try AggregatorProcess(data: data)
         try worker.send(closed)
         try await wait("a successor knows") { worker.received.count { $0 == merged } == 3 }
-        // A router that may have missed it is told.
+        // A router that may have missed the message is sent it again.
         try router.send(Self.routerSnapshot(received: 0))
         try await wait("the router is told") { router.received.count { $0 == merged } == 2 }
     }
@@ -326,7 +327,7 @@ import TraceModel
             let answer = try aggregator.exchange(request)
             #expect(answer.hasPrefix("HTTP/1.1 \(code) "), "\(request.prefix(20)): \(answer)")
         }
-        // Two requests in one packet are two answers.
+        // Two requests in one packet get two responses.
         let two = "GET /healthz HTTP/1.1\r\n\r\nGET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
         let answers = try aggregator.exchange(two)
         #expect(answers.components(separatedBy: "HTTP/1.1 200 OK").count == 3)

@@ -5,7 +5,7 @@ import Testing
 import TraceModel
 import ZeroMQ
 
-/// A worker or the router as the aggregator sees it. Its socket lives on a thread of its own.
+/// A worker or the router as the aggregator sees it. Its socket is used by its own thread.
 final class FabricPeer: Sendable {
     private struct State: Sendable {
         var outgoing: [[UInt8]] = []
@@ -25,7 +25,7 @@ final class FabricPeer: Sendable {
         _ = DedicatedThread("peer") { self.run() }
     }
 
-    /// Sent as soon as there is a connection.
+    /// Sends a message once there is a connection.
     func send(_ message: ClusterMessage) throws {
         let bytes = try message.encode()
         state.withLock { $0.outgoing.append(bytes) }
@@ -34,7 +34,7 @@ final class FabricPeer: Sendable {
 
     var received: [ClusterMessage] { state.withLock { $0.received } }
 
-    /// Closes the socket; the thread holds this object until then.
+    /// Closes the socket. The thread retains this object until then.
     func end() {
         state.withLock { $0.isEnding = true }
         wakeup.signal()
@@ -53,7 +53,7 @@ final class FabricPeer: Sendable {
                     state.withLock { _ = $0.outgoing.removeFirst() }
                     continue
                 }
-                // Without a connection yet, try again soon.
+                // Without a connection, tries again soon.
                 poller.wait(milliseconds: next == nil ? nil : 20)
                 wakeup.clear()
                 while let message = socket.receive() {

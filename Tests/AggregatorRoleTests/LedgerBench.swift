@@ -3,7 +3,7 @@ import TraceModel
 
 @testable import AggregatorRole
 
-/// A ledger behind a reference: expectations can't change what they look at.
+/// A ledger in a class, because expectations cannot call mutating functions of a struct.
 final class LedgerBench {
     private var ledger: WindowLedger
 

@@ -7,7 +7,7 @@ import TraceModel
 
 @testable import AggregatorRole
 
-/// What is saved between two pages, and read back by a later run.
+/// Tests what is saved between two pages and read by a later run.
 @Suite final class MetricArchiveTests {
     private let directory = NSTemporaryDirectory() + "archive-" + UUID().uuidString
     private let journalPath: String
@@ -37,7 +37,7 @@ import TraceModel
         )
     }
 
-    /// As the fabric's thread does.
+    /// Applies a message as the fabric thread does.
     private func take(_ message: ClusterMessage, into shared: SharedState) throws {
         let bytes = try message.encode()
         guard case .metricSeries(let series) = message else { return }
@@ -72,7 +72,7 @@ import TraceModel
             #expect(failures(store) == .counter(Double(page)))
         }
         #expect(try FileSystem.list(directory).count == 4)
-        // What was not saved was not shown.
+        // Changes that were not saved were not shown.
         try take(series(6, lsn: 6), into: shared)
         #expect(written(try self.archive().load().store) == 5)
     }
@@ -90,7 +90,7 @@ import TraceModel
         try take(series(3, lsn: 3), into: next)
         try successor.save(next)
         #expect(written(try self.archive().load().store) == 3)
-        // A journal of the store before is of no use to this one.
+        // A journal of the previous store is ignored.
         try journal.withUnsafeBytes { try FileSystem.publish(journalPath, $0) }
         let (store, damage) = try self.archive().load()
         #expect(damage == nil && written(store) == 3)
@@ -99,7 +99,7 @@ import TraceModel
 
     // MARK: Limits
 
-    /// The durations of processes: their counts by process id.
+    /// Returns histograms of durations, with the given counts by process id.
     private func durations(_ counts: [Int: Int], lsn: LSN) -> ClusterMessage {
         var writer = SeriesWriter()
         writer.begin()
@@ -136,8 +136,8 @@ import TraceModel
         )
     }
 
-    /// Which histograms are shown, and from which counts on, is the same in a later run; so is what is folded, also where
-    /// the limit is another one.
+    /// A later run shows the same histograms from the same counts on, and folds the same ones, also with another
+    /// limit.
     @Test func whatIsFoldedStaysSo() throws {
         let limits = SeriesLimits(perFamily: Limits.histogramSeriesDivisor)
         let shared = SharedState(.init(store: MetricStore(limits: limits), marks: [:]))
@@ -184,7 +184,7 @@ import TraceModel
             #expect(events >= last && damage == nil)
             last = events
         }
-        // The very last record is a loss, not a message.
+        // The last record is a loss, not a message.
         #expect(last == 3)
         var changed = whole
         changed[whole.count / 2] ^= 1
@@ -205,7 +205,7 @@ import TraceModel
         }?.value
     }
 
-    /// No counter goes back, whichever byte of whichever of the four files is changed or missing.
+    /// No counter decreases, whichever byte of the four files is changed and whichever file is missing.
     @Test func aDamagedFileCostsNothing() throws {
         let shared = SharedState(.init(store: MetricStore(), marks: [:]))
         let archive = self.archive()

@@ -8,7 +8,7 @@ import TraceModel
 
 @testable import AggregatorRole
 
-/// Which page a request asks for.
+/// Tests which page a request selects.
 @Suite struct PageRoutesTests {
     private static func request(_ target: String, accept: String = "*/*") -> Request {
         Request(

@@ -9,7 +9,7 @@ import TraceModel
 
 @testable import AggregatorRole
 
-/// Which pages are made, and which are served again.
+/// Tests which pages are built and which are served again.
 @Suite final class PageThreadTests {
     private let directory = NSTemporaryDirectory() + "pages-" + UUID().uuidString
 
@@ -18,7 +18,7 @@ import TraceModel
     private static let metrics = Page(content: .metrics(.trace, .text), isCompressed: false)
     private static let status = Page(content: .status, isCompressed: false)
 
-    /// Asks while the thread runs.
+    /// Runs `body` while the thread runs.
     private func withPages(
         seconds: Int,
         _ body: (SharedState, PageThread) async throws -> Void
@@ -73,7 +73,7 @@ import TraceModel
     @Test func theStatusSaysHowFarMergesAre() async throws {
         try await withPages(seconds: 0) { shared, pages in
             func merging() async throws -> [String: Any]? {
-                // As the desk does with its counts.
+                // The fabric thread counts in the same way.
                 Self.count(.mergeFailed, in: shared)
                 let page = try await pages.answer(Self.status).text
                 let data = Data(page.utf8)
@@ -96,7 +96,7 @@ import TraceModel
         }
     }
 
-    /// However young a page is that shows it well.
+    /// A silent process is shown immediately, however recent the last page is.
     @Test func aProcessFoundSilentIsShownAtOnce() async throws {
         try await withPages(seconds: 3_600) { shared, pages in
             let first = try await pages.answer(Self.metrics).text
@@ -111,7 +111,7 @@ import TraceModel
         }
     }
 
-    /// Whoever waits until the cluster is ready doesn't wait for a page to grow old.
+    /// A client that polls until the cluster is ready does not wait for the lifetime of a page.
     @Test(.timeLimit(.minutes(1))) func aStatusThatIsNotReadyIsSoonMadeAnew() async throws {
         try await withPages(seconds: 3_600) { shared, pages in
             let first = try await pages.answer(Self.status)
@@ -128,7 +128,7 @@ import TraceModel
         }
     }
 
-    /// Metrics that are asked for after a status are never older than it.
+    /// Metrics requested after a status are never older than it.
     @Test func metricsFollowTheStatus() async throws {
         try await withPages(seconds: 3_600) { shared, pages in
             _ = try await pages.answer(Self.status)

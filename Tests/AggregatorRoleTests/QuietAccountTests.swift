@@ -4,7 +4,7 @@ import TraceModel
 
 @testable import AggregatorRole
 
-/// When it is known how many events are accounted for by nothing.
+/// Tests when the number of unaccounted events is known.
 struct QuietAccountTests {
     private static let second: Int64 = 1_000_000_000
 
@@ -25,7 +25,7 @@ struct QuietAccountTests {
         }
         for time in Int64(0)..<5 { #expect(ask(4, at: time) == nil) }
         #expect(ask(4, at: 5) == 10)
-        // A count that comes later begins it anew, and so does a worker that is away or behind.
+        // A later count restarts the wait, and so does a worker that is disconnected or lags.
         #expect(ask(5, at: 6) == nil)
         #expect(ask(5, at: 10) == nil)
         #expect(ask(5, at: 11) == 9)
@@ -36,7 +36,7 @@ struct QuietAccountTests {
         #expect(ask(5, at: 36) == 9)
         #expect(ask(14, at: 37) == nil)
         #expect(ask(14, at: 42) == 0)
-        // More written than received is no loss.
+        // More written than received events are no loss.
         #expect(ask(15, at: 43) == nil)
         #expect(ask(15, at: 99) == nil)
     }

@@ -5,7 +5,7 @@ import TraceModel
 @testable import AggregatorRole
 @testable import TraceFiles
 
-/// What is done about damaged segments, decision by decision.
+/// Tests each decision about damaged segments.
 @Suite struct RebuildPlanTests {
     private let first = WorkerWindow(worker: WorkerName(resource: .io, index: 0), window: 7)
     private let second = WorkerWindow(worker: WorkerName(resource: .io, index: 1), window: 7)
@@ -74,7 +74,7 @@ import TraceModel
         #expect(repair.reasons.isEmpty)
     }
 
-    /// One worker after the other, each once, however many of its segments are damaged.
+    /// Each affected worker is rebuilt once, one after the other, however many of its segments are damaged.
     @Test func everyWorkerHasItsTurn() throws {
         var plan = plan("segments/io.1/jsonh0", "segments/io.0/csvh1", "segments/io.0/csvh0")
         #expect(plan.next { _ in 0 } == .rebuild(first))
@@ -88,7 +88,7 @@ import TraceModel
         #expect(repair.reasons == ["segments/io.1/jsonh0": "the log is gone"])
     }
 
-    /// Rows would be doubled or lost without a word.
+    /// Other rows would be silently duplicated or lost.
     @Test(arguments: [8, 12]) func otherRowsThanTheAnnouncedOnesAreRefused(_ rows: UInt64) throws {
         var plan = plan("segments/io.0/csvh1")
         plan.ended(.done(.files([file(first, .csv, rows: rows, below: "new")])))
@@ -97,7 +97,7 @@ import TraceModel
         #expect(repair.reasons["segments/io.0/csvh1"]?.contains("other rows") == true)
     }
 
-    /// Of another host, kind, worker or window.
+    /// The output has another host, kind, worker or window.
     @Test func anotherOutputIsNotTakenForIt() throws {
         let wrong = [
             file(first, .json, host: "g"), file(first, .csv), file(second, .json),

@@ -7,7 +7,7 @@ import TraceModel
 @testable import AggregatorRole
 @testable import TraceFiles
 
-/// Retention over real files, with a clock and a disk of the test's.
+/// Tests retention with real files, and with a clock and a disk of the test's.
 @Suite final class RetentionTests {
     private let root: String
     private let records: FinalWindowRecords
@@ -27,7 +27,7 @@ import TraceModel
         try Data(repeating: 0x20, count: bytes).write(to: URL(fileURLWithPath: "\(root)/\(path)"))
     }
 
-    /// Two files of `bytes` in all, and the manifest that their merge has left.
+    /// Makes two files of `bytes` in total and the manifest of their merge.
     private func merge(_ resource: Resource, _ window: UInt64, bytes: Int = 100) throws {
         var manifest = MergeManifest()
         for (directory, share) in [("json", bytes - 10), ("csv", 10)] {
@@ -120,7 +120,7 @@ import TraceModel
         var none = try retention(age: "1s", bytes: "1")
         none.pass(now: 99, freeBytes: 0, freeBytesMin: 1)
         #expect(try files().count == 6)
-        // What a crash left between the mark and the record is recorded by the next start.
+        // A window whose record is missing because of a crash is recorded at the next start.
         try records.addMerged(upTo: [.cpu: 1], at: 5)
         var later = try retention(age: "1s")
         later.pass(now: 99, freeBytes: 0, freeBytesMin: 1)

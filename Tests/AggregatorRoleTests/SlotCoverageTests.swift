@@ -18,7 +18,7 @@ import TraceModel
             range(0...99, 10, 90), range(100...255, 40, 90), range(100...180, 20, 40),
             range(181...255, 10, 40),
             range(100...180, 10, 20),
-            // An owner that came or went without a record in the window.
+            // An owner that gained or lost slots without applying a record of the window.
             range(0...255, 50, 50), range(7...7, 10, 10), range(7...7, 90, 90),
         ]
         #expect(SlotCoverage.of(ranges, from: 10, to: 90) == .complete)

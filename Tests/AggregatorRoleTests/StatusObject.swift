@@ -1,4 +1,4 @@
-/// The `/status` object, by the contract's names. A missing key is a decoding error; `pid` must stand there,
+/// The `/status` object with the names of the contract. A missing key is a decoding error; `pid` must be present,
 /// null or not.
 struct StatusObject: Decodable {
     struct Process: Decodable {
@@ -7,7 +7,7 @@ struct StatusObject: Decodable {
         enum CodingKeys: CodingKey { case pid }
 
         init(from decoder: any Decoder) throws {
-            // `decode`, as `decodeIfPresent` would let the key be missing.
+            // `decode`, because `decodeIfPresent` would accept a missing key.
             pid = try decoder.container(keyedBy: CodingKeys.self).decode(Int?.self, forKey: .pid)
         }
     }

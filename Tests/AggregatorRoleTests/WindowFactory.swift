@@ -3,7 +3,7 @@ import TraceModel
 
 @testable import AggregatorRole
 
-/// Announcements for tests, short to write.
+/// Makes announcements for tests.
 enum WindowFactory {
     static func announcement(
         _ worker: Int = 0,

@@ -7,7 +7,7 @@ import TraceModel
 @testable import AggregatorRole
 @testable import TraceFiles
 
-/// The saved marks of merged windows.
+/// Tests the saved marks of merged windows.
 @Suite struct WindowJournalTests {
     private let directory: TemporaryDirectory
     private static let marks: [Resource: MergedMark] = [
@@ -54,7 +54,7 @@ import TraceModel
         }
     }
 
-    /// One copy, gzip of JSON.
+    /// The earlier version's file: one copy, gzip-compressed JSON.
     @Test func marksOfAVersionBeforeAreRead() throws {
         try directory.asWorkingDirectory {
             let text = "{\"io\":{\"window\":7,\"barrierLSN\":4096,\"files\":[\"f\"]}}"
@@ -70,7 +70,7 @@ import TraceModel
         }
     }
 
-    /// Where no copy is sound, the records of final files say which windows stand.
+    /// If no copy is sound, the records of final files provide the merged windows.
     @Test func lostMarksAreRebuiltFromTheRecordsOfFinalFiles() throws {
         try directory.asWorkingDirectory {
             let records = FinalWindowRecords()
@@ -85,7 +85,7 @@ import TraceModel
                 try records.add(FinalWindow(resource: .cpu, window: window, finalAt: 5))
             }
             let journal = WindowJournal()
-            // A directory that was emptied but for its output begins anew.
+            // A directory in which only the output is left starts from the beginning.
             #expect(try journal.load().marks.isEmpty)
             try journal.save(Self.marks)
             for path in [AggregatorPaths.windows, AggregatorPaths.windows + ".mirror"] {
@@ -97,7 +97,7 @@ import TraceModel
             let saved = try journal.load()
             #expect(saved.marks == proven && saved.lost?.code == .corrupt)
             #expect(try journal.load().marks == proven)
-            // Removed, beside a worker's checkpoint.
+            // The marks are removed, but a worker's checkpoint exists.
             for path in [AggregatorPaths.windows, AggregatorPaths.windows + ".mirror"] {
                 try FileSystem.remove(path)
             }

@@ -31,7 +31,7 @@ import TraceModel
         let job = try #require(ledger.nextJob())
         #expect(job.announcements == [first, second])
         #expect(job.stem == first.stem)
-        // It is under way: neither again nor changed by an echo.
+        // A window being merged is not returned again, and a repeated announcement does not change it.
         #expect(ledger.nextJob() == nil)
         #expect(ledger.announce(first) == .accepted)
         #expect(ledger.nextJob() == nil)
@@ -44,7 +44,7 @@ import TraceModel
     @Test func windowsOfAResourceAreMergedInOrderEachFromTheLastBarrier() throws {
         let ledger = LedgerBench()
         #expect(ledger.announce(Self.whole(2, 100, 200)) == .accepted)
-        // The first one is still to come: its records are missing below the second.
+        // The first window is not announced yet: its records are missing before the second.
         #expect(ledger.nextJob() == nil)
         #expect(ledger.announce(Self.whole(1, 0, 100)) == .accepted)
         let first = try #require(ledger.nextJob())
@@ -57,7 +57,7 @@ import TraceModel
         #expect(ledger.announce(Self.whole(1, 0, 100)) == .merged(files: []))
     }
 
-    /// The barriers at 100 and 200 were lost with a part of the log, after one of two workers had passed them.
+    /// The barriers at 100 and 200 were lost with a part of the log after one of two workers had passed them.
     @Test func aWindowWhoseBarrierWasLostIsMergedWithTheNextOneOfAll() throws {
         let ledger = LedgerBench()
         let passed = [
@@ -145,7 +145,7 @@ import TraceModel
         #expect(ledger.announce(Self.whole(4, 300, 400)) == .merged(files: ["f"]))
         #expect(ledger.announce(Self.whole(5, 400, 500)) == .accepted)
         #expect(ledger.nextJob()?.window == 5)
-        // Where the marks are lost, the first window that is whole in itself is the next.
+        // If the marks are lost, the next window is the first one that is complete in itself.
         let lost = LedgerBench(isLost: true)
         #expect(lost.announce(Self.whole(5, 400, 500)) == .accepted)
         #expect(lost.nextJob()?.window == 5)
@@ -179,7 +179,7 @@ import TraceModel
         var merged: [UInt64] = []
         while merged.count < 6 {
             for step in announcements.indices {
-                // Another order each seed and round: 5, 7 and 11 have no factor in common with 12.
+                // A different order for each seed and round: 5, 7 and 11 have no common factor with 12.
                 let stride = [1, 5, 7, 11][Int(seed) % 4]
                 let index = (step * stride + Int(seed)) % announcements.count
                 let announcement = announcements[index]
