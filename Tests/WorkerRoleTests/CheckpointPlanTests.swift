@@ -25,7 +25,7 @@ import TraceModel
         #expect(!plan.isDue(.share, at: 100 * Self.second), "it would split a window's run")
     }
 
-    /// However much there is to save, and however often windows end.
+    /// Holds for any amount of state and any rate of windows.
     @Test(arguments: [1, 40, 3_000]) func checkpointsTakeATenthOfTheTimeAtMost(milliseconds: Int64)
     {
         var plan = CheckpointPlan()

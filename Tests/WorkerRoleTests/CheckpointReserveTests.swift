@@ -24,7 +24,7 @@ struct CheckpointReserveTests {
         }
     }
 
-    /// A state that has grown needs more room the next time.
+    /// A larger state needs a larger reserve the next time.
     @Test func theReserveGrowsWithTheCheckpoint() throws {
         try directory.asWorkingDirectory {
             try FileSystem.createDirectory(ClusterPaths.checkpoints)
@@ -38,7 +38,7 @@ struct CheckpointReserveTests {
         }
     }
 
-    /// Where no directory is, nothing can be held, and nobody is kept from going on.
+    /// Without a directory no space can be reserved, and the worker continues.
     @Test func withoutRoomNothingIsLeftBehind() throws {
         try directory.asWorkingDirectory {
             let reserve = CheckpointReserve(for: worker)

@@ -7,7 +7,7 @@ import TraceProcessing
 
 @testable import WorkerRole
 
-/// Slots on their way between workers.
+/// Tests the hand-over of slots between workers.
 @Suite struct HandoverTests {
     private let directory: TemporaryDirectory
     private let handover = Handover(resource: .function, lsn: 4_096)
@@ -42,7 +42,7 @@ import TraceProcessing
         }
     }
 
-    /// Nothing is taken before everything is there: half of the slots would be counted from zero.
+    /// No slot is taken over before all files exist; otherwise, some slots would count from zero.
     @Test func aNewOwnerWaitsForAllOldOnes() throws {
         try directory.asWorkingDirectory {
             let first = try TestWorker(0)
@@ -58,14 +58,14 @@ import TraceProcessing
             #expect(new.processor.totalTraces == 0)
             let rest = Array(slots.suffix(50))
             try handover.give(rest, from: 1, to: 2, processor: second.processor)
-            // Files of another barrier, another receiver, another resource are not for it.
+            // Files of another barrier or for another receiver are ignored.
             let others = Handover(resource: .function, lsn: 40_960)
             try others.give(slots, from: 0, to: 2, processor: first.processor)
             try handover.give(slots, from: 0, to: 12, processor: first.processor)
             #expect(try handover.take(slots, by: 2, into: new.processor, report: unexpected))
             #expect(half.map { new.state(of: $0) } == half.map { first.state(of: $0) })
             #expect(rest.map { new.state(of: $0) } == rest.map { second.state(of: $0) })
-            // Taken again, as after a crash before the next checkpoint: the same.
+            // Taking the slots again, as after a crash before the next checkpoint, has the same result.
             #expect(try handover.take(slots, by: 2, into: new.processor, report: unexpected))
             #expect(half.map { new.state(of: $0) } == half.map { first.state(of: $0) })
             try handover.remove(for: 2)
@@ -83,7 +83,7 @@ import TraceProcessing
         return (old, copies, try FileSystem.contents(path))
     }
 
-    /// Whichever copy is damaged, the other one serves.
+    /// If either copy is damaged, the other one is used.
     @Test func oneDamagedCopyIsReportedAndTheOtherTaken() throws {
         try directory.asWorkingDirectory {
             let (old, copies, whole) = try give()
@@ -115,7 +115,7 @@ import TraceProcessing
         }
     }
 
-    /// An old owner that repeats a barrier writes again what has been taken in.
+    /// A previous owner that repeats a barrier writes files again that have already been taken over.
     @Test func whatWasTakenLongAgoIsRemoved() throws {
         try directory.asWorkingDirectory {
             let old = try TestWorker(0)

@@ -6,11 +6,11 @@ import TraceModel
 
 @testable import WorkerRole
 
-/// When a worker tells what, and that an aggregator can put it together.
+/// Tests when a worker sends its metrics, and that an aggregator can apply them.
 @Suite struct MetricRoundsTests {
     private static let second: Int64 = 1_000_000_000
 
-    /// An aggregator that hears one worker.
+    /// An aggregator that receives one worker's series.
     private struct Hearer {
         var store = MetricStore()
 
@@ -30,7 +30,7 @@ import TraceModel
         }
     }
 
-    /// All messages of the round that is due at `now`.
+    /// Returns all messages of the round that is due at `now`.
     private static func round(
         _ rounds: inout MetricRounds,
         _ worker: TestWorker,
@@ -72,7 +72,7 @@ import TraceModel
         }
     }
 
-    /// Where ids run out, events that are written are counted all the same, and rounds end.
+    /// If ids run out, written events are still counted, and rounds end.
     @Test func eventsAreToldWhereIDsRunOut() throws {
         try TemporaryDirectory().asWorkingDirectory {
             let worker = try TestWorker()
@@ -115,7 +115,7 @@ import TraceModel
         }
     }
 
-    /// A round that took long is followed by a pause in which the loop works for fifty times as long.
+    /// After an expensive round, the loop works for fifty times its duration before the next one.
     @Test func costBoundsHowOftenARoundBegins() throws {
         try TemporaryDirectory().asWorkingDirectory {
             let worker = try TestWorker()
@@ -128,14 +128,14 @@ import TraceModel
             #expect(Self.round(&rounds, worker, at: 2, now: early, load: .loaded).isEmpty)
             let late = 6 * Self.second
             #expect(Self.round(&rounds, worker, at: 2, now: late, load: .loaded).count == 1)
-            // Nothing waits for the loop: there is nothing to spare.
+            // The worker is idle, so the cost does not matter.
             rounds.count(cost: Self.second / 10)
             try worker.apply([1], at: 3)
             #expect(Self.round(&rounds, worker, at: 3, now: late + Self.second).count == 1)
         }
     }
 
-    /// Many workers with little to tell each must not tell it all the time.
+    /// Many workers with few metrics must not send them all the time.
     @Test(arguments: [(0, 200), (1, 500), (3, 1_500), (10, 2_000)]) func whatCostsLittleGoesSooner(
         costMilliseconds: Int,
         pauseMilliseconds: Int

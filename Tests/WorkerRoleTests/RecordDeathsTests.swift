@@ -6,7 +6,7 @@ import TraceModel
 
 @testable import WorkerRole
 
-/// Which ends of a worker count against a record.
+/// Tests which ends of a worker count against a record.
 @Suite struct RecordDeathsTests {
     @Test func threeOwnEndsAtOneRecordMakeAClaim() {
         var deaths = RecordDeaths()
@@ -19,7 +19,7 @@ import TraceModel
         }
         #expect(deaths.claim?.lsn == 640)
         #expect(deaths.claim?.reason.contains("3 times") == true)
-        // It stays, whatever ends the worker until the record is behind it.
+        // The claim stays, whatever ends the worker, until the checkpoint is behind the record.
         deaths.ended(at: nil, by: nil, checkpoint: 640)
         #expect(deaths.claim?.lsn == 640)
         deaths.ended(at: nil, by: nil, checkpoint: 648)

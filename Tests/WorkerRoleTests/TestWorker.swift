@@ -11,14 +11,14 @@ import TraceWire
 struct TestWorker {
     let name: WorkerName
     let processor: any TraceProcessor
-    /// What it was restored from; nil for a new one.
+    /// The checkpoint it was restored from; nil for a new worker.
     let checkpoint: WorkerCheckpoint?
-    /// What was wrong with a copy of it.
+    /// The damage of one copy of the checkpoint.
     let damage: String?
 
     static let host = Array("host-1".utf8)
 
-    /// New, or from its checkpoint where it has one.
+    /// Creates a worker from its checkpoint, or a new one if there is none.
     init(_ index: Int = 0) throws {
         name = WorkerName(resource: .function, index: index)
         let files = try TraceFileManager(
@@ -43,12 +43,12 @@ struct TestWorker {
         processor.files.openWindow(3)
     }
 
-    /// The slot of a process of `host`.
+    /// Returns the slot of a process of `host`.
     static func slot(of process: UInt32) -> UInt8 {
         Slot.of(hostHash: host.withUnsafeBytes { Slot.hash(host: $0) }, processID: process)
     }
 
-    /// Calls entered by these processes, which stay open.
+    /// Applies calls that these processes enter and do not leave.
     func apply(_ processes: some Sequence<UInt32>, at lsn: LSN) throws {
         var encoder = BatchEncoder()
         for process in processes {
@@ -79,7 +79,7 @@ struct TestWorker {
         return Array(buffer.bytes)
     }
 
-    /// Makes rows durable and publishes the checkpoint, as the apply loop does.
+    /// Syncs rows and publishes the checkpoint, as the apply loop does.
     func publish(_ checkpoint: WorkerCheckpoint, slots: [UInt8]) throws {
         try processor.files.flush(.all)
         try processor.files.sync()

@@ -11,19 +11,19 @@ import TraceWire
 @testable import TraceTime
 @testable import WorkerRole
 
-/// A window's segments are made again from the checkpoint kept of it and the log.
+/// Tests rebuilding a window's segments from the kept checkpoint and the log.
 @Suite struct WindowRebuildTests {
     private let directory: TemporaryDirectory
     private let window = WorkerWindow(worker: WorkerName(resource: .function, index: 0), window: 3)
 
     init() throws { directory = try TemporaryDirectory() }
 
-    /// A log as the router writes it, and what a worker with some of the slots has made of it.
+    /// A log as the router writes it, and the output of a worker that owns some of the slots.
     private struct Scene: ~Copyable {
         let worker: TestWorker
         let applier: BatchApplier
         private var writer: LogWriter
-        /// Processes whose slots are the worker's.
+        /// Processes whose slots the worker owns.
         private let owned: [UInt16]
 
         init(slotsOfOthers: Set<UInt8> = []) throws {
@@ -58,7 +58,7 @@ import TraceWire
             return Array(encoder.bytes)
         }
 
-        /// Logs a record and returns where it lies.
+        /// Appends a record to the log and returns its LSN.
         private mutating func append(_ type: LogRecordType, _ body: [UInt8]) throws -> LSN {
             var group = LogGroup()
             let target = group.append(type, arrival: Self.arrival, bodyBytes: body.count)
@@ -71,7 +71,7 @@ import TraceWire
 
         static let arrival: EpochNanoseconds = 1_760_000_000_000_000_000
 
-        /// A batch, of which the worker gets what is its own, but where that is left out. Returns its LSN.
+        /// Logs a batch and applies the worker's share, unless `isLeftOut`. Returns the LSN.
         mutating func apply(_ processes: ClosedRange<UInt32>, isLeftOut: Bool = false) throws -> LSN
         {
             let lsn = try append(.batch, batch(processes))
@@ -109,7 +109,7 @@ import TraceWire
             _ = try append(.verdict, Array(body.bytes))
         }
 
-        /// Writes the worker's checkpoint, and keeps it.
+        /// Writes the worker's checkpoint and keeps a copy.
         func keep() throws {
             let slots = owned.indices.filter { owned[$0] == 0 }.map { UInt8($0) }
             let checkpoint = WorkerCheckpoint(
@@ -125,7 +125,7 @@ import TraceWire
             try KeptCheckpoints.keep(WorkerWindow(worker: worker.name, window: 3))
         }
 
-        /// Ends the window; what the worker announces of it.
+        /// Ends the window and returns what the worker announces.
         mutating func close(logsBarrier: Bool = true, window: UInt64 = 3) throws -> [ClosedFile] {
             let barrier = BarrierPayload(
                 window: window,
@@ -151,7 +151,7 @@ import TraceWire
         return try rebuild.outcome(TimeZoneRules(name: "UTC"))
     }
 
-    /// The final files of a window, by name.
+    /// Returns the final files of a window, by name.
     private func merged(_ files: [ClosedFile]) throws -> [String: [UInt8]] {
         let merger = WindowMerger(localHostName: "here", timeZoneName: "UTC")
         let names = try merger.merge(
@@ -168,7 +168,8 @@ import TraceWire
         return try Dictionary(uniqueKeysWithValues: names.map { ($0, try FileSystem.contents($0)) })
     }
 
-    /// What was made again is published as what was announced would have been; nothing of the worker's is touched.
+    /// Expects that the rebuilt segments are published like the announced ones, and that the worker's files are
+    /// unchanged.
     private func expectSame(_ announced: [ClosedFile]) throws {
         let before = try FileSystem.list(ClusterPaths.segments(of: window.worker))
         guard case .files(let rebuilt) = try make() else {
@@ -190,14 +191,14 @@ import TraceWire
             for number in UInt32(0)..<40 {
                 _ = try scene.apply(10 * number...10 * number + 60)
                 if number % 5 == 0 { try scene.tick() }
-                // Later checkpoints cut the segments into other runs.
+                // Later checkpoints divide the segments into other runs.
                 if number == 20 { try scene.keep() }
             }
             try expectSame(try scene.close())
         }
     }
 
-    /// The checkpoint has state and rows of the window already.
+    /// The checkpoint already has state and rows of the window.
     @Test func rowsOfBeforeTheCheckpointAreCopied() throws {
         try directory.asWorkingDirectory {
             var scene = try Scene()
@@ -208,7 +209,7 @@ import TraceWire
         }
     }
 
-    /// A record that was set aside, which is known from a later part of the log only.
+    /// The record was dead-lettered; only a later part of the log says so.
     @Test func whatVerdictsCoverIsLeftOut() throws {
         try directory.asWorkingDirectory {
             var scene = try Scene()
@@ -304,7 +305,7 @@ import TraceWire
         }
     }
 
-    /// What came of it is found by those who asked for it, and a damaged result is none.
+    /// The requester can read the result; a damaged result counts as none.
     @Test func theOutcomeIsReadBack() throws {
         try directory.asWorkingDirectory {
             var scene = try Scene()

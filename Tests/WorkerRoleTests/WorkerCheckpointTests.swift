@@ -10,7 +10,7 @@ import TraceProcessing
 
 @testable import WorkerRole
 
-/// What a worker goes on from, with a real processor and real files.
+/// Tests what a worker restores, with a real processor and real files.
 @Suite struct WorkerCheckpointTests {
     private let directory: TemporaryDirectory
 
@@ -64,7 +64,7 @@ import TraceProcessing
                 let expected = example(lsn: base + 16, gained: gained)
                 try before.publish(expected, slots: Self.all)
                 let states = Self.all.map { before.state(of: $0) }
-                // What comes after the checkpoint is undone.
+                // Changes after the checkpoint are undone.
                 try before.apply(100...400, at: base + 24)
                 try before.processor.files.flush(.all)
 
@@ -76,7 +76,7 @@ import TraceProcessing
             }
             let last = try TestWorker()
             let closed = try last.processor.finalize(stem: "s", nextWindow: 4)
-            // Calls still open are closed by nobody: one row an entry.
+            // Open calls have no end: one row for each entry.
             let rows = closed.filter { $0.kind == .json }.flatMap(\.runs).reduce(0) { $0 + $1.rows }
             #expect(rows == 150)
         }
@@ -114,7 +114,7 @@ import TraceProcessing
             whole = try FileSystem.contents(path)
         }
 
-        /// Changes of every so many bytes, and the file cut off there.
+        /// Returns the file with one byte changed, and truncated, at every `step`th position.
         func damaged(every step: Int) -> some Sequence<[UInt8]> {
             let whole = whole
             return stride(from: 0, to: whole.count, by: step).lazy.flatMap { position in
@@ -137,7 +137,8 @@ import TraceProcessing
         return worker
     }
 
-    /// Whichever copy is damaged, wherever (`MirroredFileTests` take every byte), the worker is what it was, says so, and writes it anew.
+    /// If either copy is damaged anywhere, the worker restores the same state, reports the damage, and repairs the
+    /// copy. `MirroredFileTests` cover every byte.
     @Test func oneDamagedCopyCostsNothing() throws {
         try directory.asWorkingDirectory {
             let worker = try publishedWorker()
@@ -154,7 +155,7 @@ import TraceProcessing
                 try FileSystem.remove(copies.paths[index])
                 let after = try TestWorker()
                 expectSame(after.checkpoint, example())
-                // That of a first start may be missing without anybody's fault.
+                // A missing second copy is no damage, because the first start may not have written it yet.
                 #expect((after.damage == nil) == (index == 1))
                 #expect(try FileSystem.contents(copies.paths[index]) == copies.whole)
             }
@@ -184,7 +185,8 @@ import TraceProcessing
         }
     }
 
-    /// Killed between the two: the newer one holds. Damaged then: the older one, and segments are cut back to it.
+    /// After a kill between the two writes, the newer copy is used. If it is damaged then, the older one is used,
+    /// and the segments are truncated to it.
     @Test func theNewerCopyHoldsAndTheOlderOneFits() throws {
         try directory.asWorkingDirectory {
             let worker = try TestWorker()
@@ -208,7 +210,7 @@ import TraceProcessing
         }
     }
 
-    /// What the router writes for a worker that is to begin anew; what lies in the segments is of no use.
+    /// The router writes this for a worker that has to start again; the content of its segments is discarded.
     @Test func aBlankCheckpointIsOneWithoutState() throws {
         try directory.asWorkingDirectory {
             let before = try publishedWorker()
