@@ -64,7 +64,7 @@ package final class Aggregator: Sendable {
     private let log: Logger
 
     /// Starts all threads and returns once the fabric and the pages can be reached. Blocks.
-    /// - Throws: if another aggregator uses the directory, the address is taken, or the directory cannot be read.
+    /// - Throws: If another aggregator uses the directory, the address is taken, or the directory cannot be read.
     package init(_ configuration: Configuration, log: Logger) throws {
         self.log = log
         lock = try Self.takeLock()

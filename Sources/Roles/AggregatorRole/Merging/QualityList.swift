@@ -1,5 +1,5 @@
-/// Parses a header that lists choices with weights (RFC 9110, 12.4.2). Example: `text/plain;version=0.0.4;q=0.2,
-/// */*;q=0.1`.
+/// Parses a header that lists choices with weights (RFC 9110, 12.4.2).
+/// Example: `text/plain;version=0.0.4;q=0.2, */*;q=0.1`.
 struct QualityList {
     private var weights: [String: Double] = [:]
 

@@ -50,7 +50,7 @@ final class MetricArchive: Sendable {
     }
 
     /// Saves the changes since the last call. Blocks until they are on disk.
-    /// - Throws: if a file cannot be written; the next call then saves the whole store.
+    /// - Throws: If a file cannot be written; the next call then saves the whole store.
     func save(_ shared: SharedState) throws {
         try state.withLock { state in
             let isWhole = Self.needsStore(state)

@@ -8,10 +8,10 @@ import TraceModel
 //
 // Records follow one another, little-endian: length of the rest u32, CRC-32C of the rest u32, kind u8, then
 //
-// 0  generation u64: the first record; equals the generation of the saved store that the records extend
-// 1  a message as received over the fabric
-// 2  a loss that the aggregator counted: its count u64, then its name
-// 3  nothing: the histograms with the highest counts were chosen
+//   0  generation u64: the first record; equals the generation of the saved store that the records extend
+//   1  a message as received over the fabric
+//   2  a loss that the aggregator counted: its count u64, then its name
+//   3  nothing: the histograms with the highest counts were chosen
 //
 // Two files have the same records at the same offsets; a record that is damaged in one file is taken from the
 // other. A record that is incomplete or has a wrong checksum in both files ends the journal: its content was never
