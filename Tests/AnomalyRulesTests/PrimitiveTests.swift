@@ -63,10 +63,10 @@ final class Box<State> {
 
     @Test func aLastingConditionIsToldOnce() throws {
         var alarm = Alarm()
-        func judge(_ value: Int, _ time: Int64) -> FindingVerdict? {
+        func evaluate(_ value: Int, _ time: Int64) -> FindingVerdict? {
             alarm.observe(isAbove: value > 85, isClear: value < 75, at: time, cooldown: 60)
         }
-        func observe(_ value: Int, _ time: Int64) -> Bool { judge(value, time) == .raised }
+        func observe(_ value: Int, _ time: Int64) -> Bool { evaluate(value, time) == .raised }
         #expect(!observe(85, 0))
         #expect(observe(86, 1))
         #expect(!observe(99, 1_000))
@@ -90,24 +90,24 @@ final class Box<State> {
 
     @Test func aConditionIsSuppressedOnceForEachTimeItBegins() throws {
         var alarm = Alarm()
-        func judge(_ value: Int, _ time: Int64) -> FindingVerdict? {
+        func evaluate(_ value: Int, _ time: Int64) -> FindingVerdict? {
             alarm.observe(isAbove: value > 85, isClear: value < 75, at: time, cooldown: 60)
         }
         let within = FindingVerdict.suppressed(since: 0)
-        #expect(judge(90, 0) == .raised)
-        #expect(judge(95, 1) == nil, "it lasts")
-        #expect(judge(70, 2) == nil && judge(90, 3) == within)
-        #expect(judge(99, 4) == nil && judge(80, 5) == nil && judge(90, 6) == nil)
+        #expect(evaluate(90, 0) == .raised)
+        #expect(evaluate(95, 1) == nil, "it lasts")
+        #expect(evaluate(70, 2) == nil && evaluate(90, 3) == within)
+        #expect(evaluate(99, 4) == nil && evaluate(80, 5) == nil && evaluate(90, 6) == nil)
         alarm = try copied(alarm.encode, Alarm.init(decoding:))
-        #expect(judge(90, 7) == nil, "it has not cleared")
-        #expect(judge(70, 8) == nil && judge(90, 9) == within)
-        #expect(judge(90, 60) == .raised, "it lasts beyond the cool-down")
-        #expect(judge(70, 61) == nil && judge(90, 62) == .suppressed(since: 60))
+        #expect(evaluate(90, 7) == nil, "it has not cleared")
+        #expect(evaluate(70, 8) == nil && evaluate(90, 9) == within)
+        #expect(evaluate(90, 60) == .raised, "it lasts beyond the cool-down")
+        #expect(evaluate(70, 61) == nil && evaluate(90, 62) == .suppressed(since: 60))
     }
 
     @Test func aSpikeIsAboveTheFloor() throws {
         var watch = SpikeWatch()
-        func judge(
+        func evaluate(
             _ value: Double,
             _ time: Int64,
             floor: Double
@@ -115,13 +115,13 @@ final class Box<State> {
             watch.observe(value, limit: 4, samplesMin: 30, floor: floor, at: time, cooldown: 60)
         }
         func observe(_ value: Double, _ time: Int64, floor: Double) -> Double? {
-            judge(value, time, floor: floor).flatMap { $0.verdict == .raised ? $0.score : nil }
+            evaluate(value, time, floor: floor).flatMap { $0.verdict == .raised ? $0.score : nil }
         }
         for time in 0..<60 { #expect(observe(1_000, Int64(time), floor: 0) == nil) }
         #expect(observe(9_000, 60, floor: 10_000) == nil)
         let told = try #require(observe(20_000, 61, floor: 10_000))
         #expect(told >= 4)
-        let suppressed = try #require(judge(900_000, 62, floor: 10_000))
+        let suppressed = try #require(evaluate(900_000, 62, floor: 10_000))
         #expect(suppressed.verdict == .suppressed(since: 61), "within the cool-down")
         #expect(suppressed.score >= told)
         watch = try copied(watch.encode, SpikeWatch.init(decoding:))
@@ -194,7 +194,7 @@ final class Box<State> {
 
     @Test func aScanIsManyValuesOfOneKey() throws {
         var watch = ScanWatch()
-        func judge(
+        func evaluate(
             _ value: UInt64,
             _ key: UInt64,
             _ seconds: Int64
@@ -209,16 +209,16 @@ final class Box<State> {
             )
         }
         func meet(_ value: UInt64, _ key: UInt64, _ seconds: Int64) -> Int? {
-            judge(value, key, seconds).flatMap { $0.verdict == .raised ? $0.count : nil }
+            evaluate(value, key, seconds).flatMap { $0.verdict == .raised ? $0.count : nil }
         }
         for value in 0..<19 { #expect(meet(UInt64(value), 1, 0) == nil) }
         for value in 0..<19 { #expect(meet(UInt64(value), 1, 1) == nil, "met before") }
         for value in 0..<19 { #expect(meet(UInt64(value), 2, 1) == nil, "another key") }
         watch = try copied(watch.encode, ScanWatch.init(decoding:))
         #expect(meet(19, 1, 2) == 20)
-        let further = try #require(judge(20, 1, 3))
+        let further = try #require(evaluate(20, 1, 3))
         #expect(further.count == 21 && further.verdict == .suppressed(since: 2 * second))
-        #expect(judge(20, 1, 3) == nil, "met before")
+        #expect(evaluate(20, 1, 3) == nil, "met before")
         #expect(meet(19, 2, 70) == nil, "too late")
         // Other keys push key 1 out, and values beyond the limit the oldest ones.
         for key in 0..<UInt64(Limits.scanKeysPerProcessMax) { _ = meet(0, 100 + key, 80) }

@@ -29,7 +29,7 @@ enum FuzzTarget: String {
         switch self {
         case .wire:
             // Either refused, or decoded to what protobuf-c makes of it.
-            let verdict = Reference.judge(bytes)
+            let verdict = Reference.evaluate(bytes)
             if case .different(let what) = verdict { fatalError(what) }
         case .log: try LogFuzz.run(bytes)
         case .checkpoint: try CheckpointFuzz.run(bytes)

@@ -33,13 +33,13 @@ import TraceWire
     }
 
     @Test func anAcceptedBatchLiesInTheGroupAsItCame() {
-        var desk = Desk()
+        var coordinator = Desk()
         let bytes = TestBatch.bytes([(.cpu, 5), (.cpu, 6), (.gpu, 5)])
-        #expect(text(desk.admit(bytes)) == "accepted 3 0")
-        let record = desk.group.log.record(at: desk.group.log.offsets[0])
+        #expect(text(coordinator.admit(bytes)) == "accepted 3 0")
+        let record = coordinator.group.log.record(at: coordinator.group.log.offsets[0])
         #expect(record.type == .batch && Array(record.body) == bytes)
-        #expect(desk.group.entries.count == 1 && desk.group.events.count == 3)
-        let entry = desk.group.entries[0]
+        #expect(coordinator.group.entries.count == 1 && coordinator.group.events.count == 3)
+        let entry = coordinator.group.entries[0]
         #expect(entry.firstEvent == 0 && entry.eventCount == 3 && entry.dedupKey == nil)
         #expect(entry.accepted[Int(Resource.cpu.rawValue)] == 2)
         #expect(entry.accepted[Int(Resource.gpu.rawValue)] == 1)
@@ -52,64 +52,67 @@ import TraceWire
     /// The batch's own host, else its peer's, selects the slots and is logged.
     @Test func theHostIsTheBatchsElseThePeers() {
         for (named, expected) in [("", Self.peer), ("web-1", Array("web-1".utf8))] {
-            var desk = Desk()
+            var coordinator = Desk()
             let bytes = TestBatch.bytes(events: 1, host: named)
-            #expect(text(desk.admit(bytes)) == "accepted 1 0")
-            let record = desk.group.log.record(at: desk.group.log.offsets[0])
+            #expect(text(coordinator.admit(bytes)) == "accepted 1 0")
+            let record = coordinator.group.log.record(at: coordinator.group.log.offsets[0])
             #expect(Array(record.host) == expected)
             #expect(Array(record.body) == bytes)
             let hash = expected.withUnsafeBytes { Slot.hash(host: $0) }
-            #expect(desk.group.events[0].slot == Slot.of(hostHash: hash, processID: 1))
+            #expect(coordinator.group.events[0].slot == Slot.of(hostHash: hash, processID: 1))
         }
     }
 
     @Test func anEmptyBatchIsAccepted() {
-        var desk = Desk()
-        #expect(text(desk.admit([])) == "accepted 0 0")
+        var coordinator = Desk()
+        #expect(text(coordinator.admit([])) == "accepted 0 0")
         #expect(
-            text(desk.admit(TestBatch.bytes(events: 0, client: "c", sequence: 1))) == "accepted 0 1"
+            text(coordinator.admit(TestBatch.bytes(events: 0, client: "c", sequence: 1)))
+                == "accepted 0 1"
         )
-        #expect(desk.group.log.offsets.count == 2 && desk.group.events.count == 0)
+        #expect(coordinator.group.log.offsets.count == 2 && coordinator.group.events.count == 0)
     }
 
     @Test func aBatchThatCameBeforeIsADuplicate() {
-        var desk = Desk()
+        var coordinator = Desk()
         let bytes = TestBatch.bytes(events: 2, client: "c", sequence: 7)
-        #expect(text(desk.admit(bytes)) == "accepted 2 7")
-        let before = desk.group.byteCount
-        #expect(text(desk.admit(bytes)) == "duplicate 2 7")
-        #expect(desk.group.byteCount == before && desk.group.entries.count == 1)
+        #expect(text(coordinator.admit(bytes)) == "accepted 2 7")
+        let before = coordinator.group.byteCount
+        #expect(text(coordinator.admit(bytes)) == "duplicate 2 7")
+        #expect(coordinator.group.byteCount == before && coordinator.group.entries.count == 1)
         let other = TestBatch.bytes(events: 3, client: "c", sequence: 7)
-        let refused = text(desk.admit(other))
+        let refused = text(coordinator.admit(other))
         #expect(refused.hasPrefix("invalidArgument 3 7: ") && refused.contains("other bytes"))
         #expect(
-            text(desk.admit(TestBatch.bytes(events: 2, client: "d", sequence: 7))) == "accepted 2 7"
+            text(coordinator.admit(TestBatch.bytes(events: 2, client: "d", sequence: 7)))
+                == "accepted 2 7"
         )
     }
 
     @Test func whatIsTooOldToTellIsRefused() {
-        var desk = Desk()
+        var coordinator = Desk()
         let span = UInt64(Limits.dedupSequencesMax)
-        _ = desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: span + 5))
-        let refused = text(desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: 5)))
+        _ = coordinator.admit(TestBatch.bytes(events: 1, client: "c", sequence: span + 5))
+        let refused = text(coordinator.admit(TestBatch.bytes(events: 1, client: "c", sequence: 5)))
         #expect(refused.hasPrefix("invalidArgument 1 5: ") && refused.contains("\(span)"))
         #expect(
-            text(desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: 6))) == "accepted 1 6"
+            text(coordinator.admit(TestBatch.bytes(events: 1, client: "c", sequence: 6)))
+                == "accepted 1 6"
         )
     }
 
     @Test func clientAndSequenceGoTogether() {
-        var desk = Desk()
-        let noSequence = text(desk.admit(TestBatch.bytes(events: 1, client: "c")))
+        var coordinator = Desk()
+        let noSequence = text(coordinator.admit(TestBatch.bytes(events: 1, client: "c")))
         #expect(noSequence.hasPrefix("invalidArgument 1 0: sequence is unset"))
-        let noClient = text(desk.admit(TestBatch.bytes(events: 1, sequence: 3)))
+        let noClient = text(coordinator.admit(TestBatch.bytes(events: 1, sequence: 3)))
         #expect(noClient.hasPrefix("invalidArgument 1 3: client_id is unset"))
     }
 
     /// After any sequence of refusals the group contains exactly the accepted batches.
     @Test(arguments: 0..<10 as Range<UInt64>) func refusalsLeaveTheGroupUntouched(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
-        var desk = Desk()
+        var coordinator = Desk()
         var accepted: [[UInt8]] = []
         var events = 0
         for step in 0..<300 {
@@ -124,40 +127,42 @@ import TraceWire
                 let position = Int.random(in: bytes.indices, using: &generator)
                 bytes[position] = UInt8.random(in: 0...255, using: &generator)
             }
-            if case .accepted(let found, _) = desk.admit(bytes) {
+            if case .accepted(let found, _) = coordinator.admit(bytes) {
                 accepted.append(bytes)
                 events += found
             }
-            #expect(desk.group.log.offsets.count == accepted.count)
-            #expect(desk.group.entries.count == accepted.count)
-            #expect(desk.group.events.count == events)
+            #expect(coordinator.group.log.offsets.count == accepted.count)
+            #expect(coordinator.group.entries.count == accepted.count)
+            #expect(coordinator.group.events.count == events)
         }
-        let bodies = desk.group.log.offsets.map { Array(desk.group.log.record(at: $0).body) }
+        let bodies = coordinator.group.log.offsets.map {
+            Array(coordinator.group.log.record(at: $0).body)
+        }
         #expect(bodies == accepted)
         #expect(accepted.count > 10 && accepted.count < 300)
     }
 
     @Test func onlyAnAcceptedBatchIsAClientsLast() {
-        var desk = Desk()
+        var coordinator = Desk()
         let last = TestBatch.bytes(events: 1, client: "c", isLast: true)
-        _ = desk.admit(last)
-        #expect(desk.group.entries.map(\.isLastBatch) == [])
-        _ = desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: 1, isLast: true))
-        #expect(desk.group.entries.map(\.isLastBatch) == [true])
+        _ = coordinator.admit(last)
+        #expect(coordinator.group.entries.map(\.isLastBatch) == [])
+        _ = coordinator.admit(TestBatch.bytes(events: 1, client: "c", sequence: 1, isLast: true))
+        #expect(coordinator.group.entries.map(\.isLastBatch) == [true])
     }
 
     @Test func namesBeyondTheirLimitAreRefusedByName() {
-        var desk = Desk()
+        var coordinator = Desk()
         let long = String(repeating: "x", count: 256)
-        let host = text(desk.admit(TestBatch.bytes(events: 1, host: long)))
+        let host = text(coordinator.admit(TestBatch.bytes(events: 1, host: long)))
         #expect(host.hasPrefix("invalidArgument") && host.contains("host"))
-        let client = text(desk.admit(TestBatch.bytes(events: 1, client: long, sequence: 1)))
+        let client = text(coordinator.admit(TestBatch.bytes(events: 1, client: long, sequence: 1)))
         #expect(client.hasPrefix("invalidArgument") && client.contains("client_id"))
         let hostField: [UInt8] = [0xBA, 0x06, 2, 0x61, 0xFF]
-        let unreadable = text(desk.admit(TestBatch.bytes(events: 1) + hostField))
+        let unreadable = text(coordinator.admit(TestBatch.bytes(events: 1) + hostField))
         #expect(unreadable == "invalidArgument 1 0: host: no valid UTF-8")
-        #expect(desk.group.isEmpty && desk.group.byteCount == 0)
+        #expect(coordinator.group.isEmpty && coordinator.group.byteCount == 0)
         let most = String(repeating: "x", count: 255)
-        #expect(text(desk.admit(TestBatch.bytes(events: 1, host: most))) == "accepted 1 0")
+        #expect(text(coordinator.admit(TestBatch.bytes(events: 1, host: most))) == "accepted 1 0")
     }
 }

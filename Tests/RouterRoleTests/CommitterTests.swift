@@ -28,7 +28,7 @@ import TraceModel
         var groups: [CommitGroup] = []
         let deadline = ContinuousClock.now + .seconds(30)
         while !isMet(groups), ContinuousClock.now < deadline {
-            groups += router.inbox.takeStretches().joined().map(\.group)
+            groups += router.inbox.takeSpans().joined().map(\.group)
         }
         #expect(isMet(groups))
         return groups

@@ -17,23 +17,23 @@ import TraceWire
 
     /// Runs a router with a dead-letter handler; the test's directory is the working directory.
     private func run<Result>(
-        _ body: (RouterHarness, DeadLetterDesk) throws -> Result
+        _ body: (RouterHarness, DeadLetterCoordinator) throws -> Result
     ) throws -> Result {
         try directory.asWorkingDirectory {
             let router = try RouterHarness(directory)
             defer { router.end() }
-            let desk = DeadLetterDesk(
+            let coordinator = DeadLetterCoordinator(
                 queue: router.queue,
                 context: router.context,
                 wakeup: router.inbox.wakeup,
                 logger: silent
             )
-            let thread = DedicatedThread("dead-letters") { desk.run() }
+            let thread = DedicatedThread("dead-letters") { coordinator.run() }
             defer {
-                desk.end()
+                coordinator.end()
                 thread.join()
             }
-            return try body(router, desk)
+            return try body(router, coordinator)
         }
     }
 
@@ -43,9 +43,9 @@ import TraceWire
     private func decide(
         _ ground: DeadLetterCase.Ground,
         _ router: RouterHarness,
-        _ desk: DeadLetterDesk
+        _ coordinator: DeadLetterCoordinator
     ) throws -> Result<VerdictPayload, TraceError> {
-        switch try outcome(of: ground, router, desk) {
+        switch try outcome(of: ground, router, coordinator) {
         case .success(let outcome): .success(try #require(outcome.verdict))
         case .failure(let error): .failure(error)
         }
@@ -54,10 +54,10 @@ import TraceWire
     private func outcome(
         of ground: DeadLetterCase.Ground,
         _ router: RouterHarness,
-        _ desk: DeadLetterDesk
+        _ coordinator: DeadLetterCoordinator
     ) throws -> Result<DeadLetterCase.Outcome, TraceError> {
         let outcome = Locked<Result<DeadLetterCase.Outcome, TraceError>?>(nil)
-        let isTaken = desk.submit(
+        let isTaken = coordinator.submit(
             DeadLetterCase(
                 worker: worker,
                 ground: ground,
@@ -95,10 +95,11 @@ import TraceWire
         envelope.clientID = "c"
         envelope.sequence = 1
         let batch = TestBatch.bytes(mixed, envelope: envelope)
-        let verdict = try run { router, desk in
+        let verdict = try run { router, coordinator in
             _ = try router.send(batch)
             let lsn = try #require(try batches().first)
-            return try decide(.crash(lsn, reason: "ended \"three\" times"), router, desk).get()
+            return try decide(.crash(lsn, reason: "ended \"three\" times"), router, coordinator)
+                .get()
         }
         #expect(verdict.events == 2 && verdict.cause == .crash)
         let found = try RouterHarness.read(directory)
@@ -126,11 +127,11 @@ import TraceWire
     }
 
     @Test func theSameVerdictCountsOnceAndOutlivesARestartAndTrimming() throws {
-        let lsn = try run { router, desk in
+        let lsn = try run { router, coordinator in
             _ = try router.send(TestBatch.bytes(events: 3))
             let lsn = try #require(try batches().first)
             for _ in 0..<2 {
-                #expect(try decide(.crash(lsn, reason: "r"), router, desk).get().events == 3)
+                #expect(try decide(.crash(lsn, reason: "r"), router, coordinator).get().events == 3)
             }
             return lsn
         }
@@ -153,15 +154,15 @@ import TraceWire
     }
 
     @Test func aClaimOnNothingOfItsOwnIsRefused() throws {
-        try run { router, desk in
+        try run { router, coordinator in
             _ = try router.send(TestBatch.bytes([(.cpu, 1)]))
             let lsn = try #require(try batches().first)
             #expect(throws: TraceError.self) {
-                try decide(.crash(lsn, reason: "r"), router, desk).get()
+                try decide(.crash(lsn, reason: "r"), router, coordinator).get()
             }
             // No record begins at this LSN.
             #expect(throws: TraceError.self) {
-                try decide(.crash(lsn + 8, reason: "r"), router, desk).get()
+                try decide(.crash(lsn + 8, reason: "r"), router, coordinator).get()
             }
             #expect(try files().filter { $0.hasSuffix(".json") }.isEmpty)
         }
@@ -179,13 +180,13 @@ import TraceWire
     }
 
     @Test func aSkipTakesAllFromTheBeginUpToThePosition() throws {
-        try run { router, desk in
+        try run { router, coordinator in
             for _ in 0..<5 { _ = try router.send(TestBatch.bytes(mixed)) }
             let found = try batches()
-            let verdict = try decide(skip(to: found[3] - 8), router, desk).get()
+            let verdict = try decide(skip(to: found[3] - 8), router, coordinator).get()
             #expect(verdict.events == 6 && verdict.range.contains(found[2]))
             #expect(verdict.range.upperBound <= found[3])
-            #expect(throws: TraceError.self) { try decide(skip(to: 0), router, desk).get() }
+            #expect(throws: TraceError.self) { try decide(skip(to: 0), router, coordinator).get() }
         }
     }
 
@@ -197,14 +198,14 @@ import TraceWire
 
     /// The letter contains the events that no final file has; events counted as written are counted only once.
     @Test func aWorkerWithoutAUsableCheckpointBeginsAnew() throws {
-        try run { router, desk in
+        try run { router, coordinator in
             for _ in 0..<5 { _ = try router.send(TestBatch.bytes(mixed)) }
             let found = try batches()
             try damageCheckpoint()
             try FileSystem.createDirectory(ClusterPaths.run)
             _ = try File(ClusterPaths.lost(of: worker), .replace)
             let ground = skip(to: found[4], begin: found[1], counted: found[2])
-            let renewed = try outcome(of: ground, router, desk).get()
+            let renewed = try outcome(of: ground, router, coordinator).get()
             let verdict = try #require(renewed.verdict)
             #expect(verdict.range == found[1]..<found[4] && verdict.events == 4)
             #expect(renewed.note.contains("2 of the letter's events"))
@@ -219,7 +220,7 @@ import TraceWire
     }
 
     @Test func aWorkerBeginsAnewOnlyWhereItIsKnownWhatIsPublished() throws {
-        try run { router, desk in
+        try run { router, coordinator in
             for _ in 0..<3 { _ = try router.send(TestBatch.bytes(mixed)) }
             let found = try batches()
             try damageCheckpoint()
@@ -229,19 +230,19 @@ import TraceWire
                 (skip(to: found[1], counted: found[2]), .invalidArgument),
             ] {
                 let error = #expect(throws: TraceError.self) {
-                    try outcome(of: ground, router, desk).get()
+                    try outcome(of: ground, router, coordinator).get()
                 }
                 #expect(error?.code == code && error?.remedy != nil)
             }
             #expect(throws: TraceError.self) { _ = try CheckpointPosition.read(of: worker) }
             let ground = skip(to: found[2], begin: found[2], isCutOff: true)
-            let renewed = try outcome(of: ground, router, desk).get()
+            let renewed = try outcome(of: ground, router, coordinator).get()
             #expect(renewed.verdict == nil && renewed.end == found[2])
             #expect(renewed.note.contains("is lost"))
             #expect(try CheckpointPosition.read(of: worker) == found[2])
             // It is an ordinary worker again, with nothing to skip.
             let error = #expect(throws: TraceError.self) {
-                try outcome(of: ground, router, desk).get()
+                try outcome(of: ground, router, coordinator).get()
             }
             #expect(error?.message.contains("stands at") == true)
         }

@@ -35,26 +35,26 @@ import TraceModel
         let group = group(.batch, end: 128, bodyBytes: 1_000)
         inbox.publish(group) { _ in }
         #expect(inbox.byteCount == group.byteCount && inbox.byteCount >= 1_000)
-        _ = inbox.takeStretches()
+        _ = inbox.takeSpans()
         #expect(inbox.byteCount == 0)
     }
 
-    private func stretches(_ groups: [CommitGroup]) throws -> [[LSN]] {
+    private func spans(_ groups: [CommitGroup]) throws -> [[LSN]] {
         let inbox = try FabricInbox(durable: 0)
         for group in groups { inbox.publish(group) { _ in } }
-        return inbox.takeStretches().map { $0.map(\.group.end) }
+        return inbox.takeSpans().map { $0.map(\.group.end) }
     }
 
     @Test func groupsThatFollowOneAnotherGoTogether() throws {
         let groups = (1...3).map { group(.batch, begin: LSN($0 - 1) * 128, end: LSN($0) * 128) }
-        #expect(try stretches(groups) == [[128, 256, 384]])
-        #expect(try stretches([]).isEmpty)
+        #expect(try spans(groups) == [[128, 256, 384]])
+        #expect(try spans([]).isEmpty)
     }
 
     /// Groups that were dropped in between are read from the log.
     @Test func aGapEndsAStretch() throws {
         let groups = [group(.batch, end: 128), group(.batch, begin: 256, end: 384)]
-        #expect(try stretches(groups) == [[128], [384]])
+        #expect(try spans(groups) == [[128], [384]])
     }
 
     @Test func whatChangesRoutingEndsAStretch() throws {
@@ -69,7 +69,7 @@ import TraceModel
             )
         ]
         let groups = [group(.batch, end: 128), verdict, group(.batch, begin: 256, end: 384)]
-        #expect(try stretches(groups) == [[128, 256], [384]])
+        #expect(try spans(groups) == [[128, 256], [384]])
     }
 
     /// A group on its own may be larger than a message with several groups.
@@ -82,6 +82,6 @@ import TraceModel
             group(.batch, begin: 3, end: 4, bodyBytes: 3 * bytes),
             group(.batch, begin: 4, end: 5),
         ]
-        #expect(try stretches(groups) == [[1, 2], [3], [4], [5]])
+        #expect(try spans(groups) == [[1, 2], [3], [4], [5]])
     }
 }

@@ -43,11 +43,11 @@ import TraceModel
     private func withQueue(_ body: (Desk, _ send: ([UInt8], Answers) -> Void) throws -> Void) throws
     {
         let directory = try TemporaryDirectory()
-        let desk = Desk(IngestQueue(dedup: DedupWindow()))
+        let coordinator = Desk(IngestQueue(dedup: DedupWindow()))
         let server = GRPCServer(
             configuration: GRPCServerConfiguration(),
             methods: [GRPCMethod(path: "/test/Send", kind: .unary)],
-            handler: desk
+            handler: coordinator
         )
         _ = try server.bind("unix:\(directory.path)/queue.sock")
         server.start()
@@ -56,7 +56,7 @@ import TraceModel
             server.shutdown(deadlineSeconds: 1)
             client.close()
         }
-        try body(desk) { bytes, answers in
+        try body(coordinator) { bytes, answers in
             client.start("/test/Send", bytes, timeoutSeconds: 30) { result in
                 answers.update { list in
                     switch result {
@@ -81,8 +81,8 @@ import TraceModel
 
     /// A duplicate of a batch that could not be written is not acknowledged, because nothing was stored.
     @Test func aDuplicateOfALostBatchIsNotAcked() throws {
-        try withQueue { desk, send in
-            let queue = desk.queue
+        try withQueue { coordinator, send in
+            let queue = coordinator.queue
             let batch = TestBatch.bytes(events: 3, client: "c", sequence: 1)
             let answers = Answers([])
             send(batch, answers)
@@ -98,7 +98,7 @@ import TraceModel
             send(batch, answers)
             send(TestBatch.bytes(events: 2), answers)
             let full = TraceError(.exhausted, "disk full")
-            #expect(desk.submitted.wait { $0 == 4 })
+            #expect(coordinator.submitted.wait { $0 == 4 })
             let refused = queue.forget(lost.entries.compactMap(\.dedupKey), full)
             let open = try take(queue).group
             #expect(refused == 1)
@@ -133,8 +133,8 @@ import TraceModel
 
     /// Batches whose calls have been held for too long are removed from the group; the others are unchanged.
     @Test func overdueBatchesAreTakenOutOfTheirGroup() throws {
-        try withQueue { desk, send in
-            let queue = desk.queue
+        try withQueue { coordinator, send in
+            let queue = coordinator.queue
             let answers = Answers([])
             let batches = (1...6).map { number in
                 TestBatch.bytes(
@@ -146,11 +146,11 @@ import TraceModel
             }
             for (index, batch) in batches.enumerated() {
                 send(batch, answers)
-                #expect(desk.submitted.wait { $0 == index + 1 })
+                #expect(coordinator.submitted.wait { $0 == index + 1 })
             }
             send(batches[0], answers)
             send(batches[4], answers)
-            #expect(desk.submitted.wait { $0 == 8 })
+            #expect(coordinator.submitted.wait { $0 == 8 })
             let group = try take(queue).group
             let before = contents(of: group)
             let bytes = group.byteCount
@@ -186,7 +186,7 @@ import TraceModel
             #expect(answers.current.allSatisfy { $0.contains("disk full") })
             #expect(queue.forget(rest.keys, full) == 0)
             send(batches[1], answers)
-            #expect(desk.submitted.wait { $0 == 9 })
+            #expect(coordinator.submitted.wait { $0 == 9 })
             let again = try take(queue).group
             #expect(again.entries.count == 1, "it can be sent again")
             AckTicket.pay(again.tickets)
@@ -196,15 +196,15 @@ import TraceModel
 
     /// If many calls share a group, the next group waits for more of them.
     @Test func groupsThatManyCallsShareAreNotTakenAtOnce() throws {
-        try withQueue { desk, send in
+        try withQueue { coordinator, send in
             let answers = Answers([])
             for _ in 0..<Limits.commitSharedMin { send(TestBatch.bytes(events: 1), answers) }
-            #expect(desk.submitted.wait { $0 == Limits.commitSharedMin })
+            #expect(coordinator.submitted.wait { $0 == Limits.commitSharedMin })
             let began = WallClock.monotonic()
-            let shared = try take(desk.queue).group
+            let shared = try take(coordinator.queue).group
             #expect(shared.tickets.count == Limits.commitSharedMin)
             send(TestBatch.bytes(events: 1), answers)
-            let next = try take(desk.queue).group
+            let next = try take(coordinator.queue).group
             #expect(WallClock.monotonic() - began >= Limits.commitSpacingNanoseconds)
             #expect(next.tickets.count == 1)
             AckTicket.pay(shared.tickets + next.tickets)
@@ -215,19 +215,19 @@ import TraceModel
     // MARK: Large batches
 
     /// Lets the oldest announced large batch join the queue.
-    private func join(_ desk: Desk, forgetting isForgotten: Bool = false) throws {
-        let (call, bytes) = try #require(desk.announced.current.first)
-        desk.announced.update { $0.removeFirst() }
+    private func join(_ coordinator: Desk, forgetting isForgotten: Bool = false) throws {
+        let (call, bytes) = try #require(coordinator.announced.current.first)
+        coordinator.announced.update { $0.removeFirst() }
         var admission = BatchAdmission()
         let group = CommitGroup(largeBatchBytes: bytes.count)
         var ownKey: CommitGroup.DedupKey?
         let message = ReceivedMessage(bytes)
         let outcome = admission.admit(message, peerHost: [1], into: group) { key in
             ownKey = key
-            return desk.queue.verdict(on: key)
+            return coordinator.queue.verdict(on: key)
         }
         if isForgotten, let ownKey {
-            _ = desk.queue.forget([ownKey], TraceError(.exhausted, "disk full"))
+            _ = coordinator.queue.forget([ownKey], TraceError(.exhausted, "disk full"))
         }
         let ticket = AckTicket(
             sender: .unary(call),
@@ -235,7 +235,7 @@ import TraceModel
             bytes: bytes.count,
             arrival: WallClock.monotonic()
         )
-        desk.queue.join(group, ticket, key: ownKey)
+        coordinator.queue.join(group, ticket, key: ownKey)
     }
 
     private func largeBatch(_ sequence: UInt64) -> [UInt8] {
@@ -245,10 +245,10 @@ import TraceModel
 
     /// Small batches continue while a large one is written ahead, and keep their order relative to it.
     @Test func aLargeBatchStandsBehindWhatCameBeforeItJoined() throws {
-        try withQueue { desk, send in
-            let queue = desk.queue
+        try withQueue { coordinator, send in
+            let queue = coordinator.queue
             let answers = Answers([])
-            func came(_ count: Int) { #expect(desk.submitted.wait { $0 == count }) }
+            func came(_ count: Int) { #expect(coordinator.submitted.wait { $0 == count }) }
             send(largeBatch(1), answers)
             came(1)
             send(TestBatch.bytes(events: 2), answers)
@@ -257,7 +257,7 @@ import TraceModel
             #expect(groups[0].entries.map(\.eventCount) == [2])
             send(TestBatch.bytes(events: 3), answers)
             came(3)
-            try join(desk)
+            try join(coordinator)
             send(TestBatch.bytes(events: 4), answers)
             came(4)
             for _ in 0..<3 { groups.append(try take(queue).group) }
@@ -268,14 +268,14 @@ import TraceModel
     }
 
     @Test func aBarrierStandsBehindTheLargeBatchesThatCameBeforeItsRequest() throws {
-        try withQueue { desk, send in
-            let queue = desk.queue
+        try withQueue { coordinator, send in
+            let queue = coordinator.queue
             let answers = Answers([])
             send(largeBatch(1), answers)
-            #expect(desk.submitted.wait { $0 == 1 })
+            #expect(coordinator.submitted.wait { $0 == 1 })
             queue.request(.init(reason: .command, slotMap: nil) { _ in })
             send(largeBatch(2), answers)
-            #expect(desk.submitted.wait { $0 == 2 })
+            #expect(coordinator.submitted.wait { $0 == 2 })
             queue.close()
             #expect(!queue.announceLarge())
             queue.end()
@@ -284,7 +284,7 @@ import TraceModel
                 return
             }
             #expect(none.isEmpty && early.isEmpty)
-            try join(desk)
+            try join(coordinator)
             var found: [String] = []
             for _ in 0..<2 {
                 let (group, requests) = try take(queue)
@@ -292,7 +292,7 @@ import TraceModel
                 AckTicket.pay(group.tickets)
             }
             #expect(found == ["1 []", "0 [\"command\"]"])
-            try join(desk)
+            try join(coordinator)
             AckTicket.pay(try take(queue).group.tickets)
             #expect(answers.wait { $0.count == 2 })
             guard case .ended = queue.take(deadline: .max) else {
@@ -303,13 +303,13 @@ import TraceModel
     }
 
     @Test func aDuplicateOfALargeBatchWaitsForItAndIsRefusedWithIt() throws {
-        try withQueue { desk, send in
-            let queue = desk.queue
+        try withQueue { coordinator, send in
+            let queue = coordinator.queue
             let answers = Answers([])
             for _ in 0..<3 { send(largeBatch(1), answers) }
-            #expect(desk.submitted.wait { $0 == 3 })
-            try join(desk)
-            try join(desk)
+            #expect(coordinator.submitted.wait { $0 == 3 })
+            try join(coordinator)
+            try join(coordinator)
             let full = TraceError(.exhausted, "disk full")
             let lost = try take(queue).group
             #expect(queue.forget(lost.entries.compactMap(\.dedupKey), full) == 1)
@@ -319,14 +319,14 @@ import TraceModel
             AckTicket.pay(double.tickets)
             #expect(answers.wait { $0.count == 2 })
             #expect(answers.current.allSatisfy { $0.contains("disk full") })
-            try join(desk)
+            try join(coordinator)
             let again = try take(queue).group
             #expect(again.entries.count == 1, "it can be sent again")
 
             // A batch found to be a duplicate that joins only after the original was refused.
             send(largeBatch(1), answers)
-            #expect(desk.submitted.wait { $0 == 4 })
-            try join(desk, forgetting: true)
+            #expect(coordinator.submitted.wait { $0 == 4 })
+            try join(coordinator, forgetting: true)
             let late = try take(queue).group
             #expect(late.deduplicatedEvents == 0 && late.rejectedEvents == 1)
             AckTicket.pay(again.tickets + late.tickets)
@@ -360,15 +360,15 @@ import TraceModel
 
     /// After the drain's barrier no batch may be accepted, because it would be acknowledged but not finalized.
     @Test func aClosedQueueTakesBarriersButNoBatches() throws {
-        try withQueue { desk, send in
+        try withQueue { coordinator, send in
             let answers = Answers([])
             send(TestBatch.bytes(events: 1), answers)
-            #expect(desk.submitted.wait { $0 == 1 })
-            desk.queue.close()
+            #expect(coordinator.submitted.wait { $0 == 1 })
+            coordinator.queue.close()
             send(TestBatch.bytes(events: 2), answers)
-            #expect(desk.submitted.wait { $0 == 2 })
-            desk.queue.request(.init(reason: .stop, slotMap: nil) { _ in })
-            let (group, requests) = try take(desk.queue)
+            #expect(coordinator.submitted.wait { $0 == 2 })
+            coordinator.queue.request(.init(reason: .stop, slotMap: nil) { _ in })
+            let (group, requests) = try take(coordinator.queue)
             #expect(group.entries.map(\.eventCount) == [1])
             #expect(group.tickets.count == 1 && requests.map(\.reason) == [.stop])
             AckTicket.pay(group.tickets)

@@ -440,7 +440,8 @@ import ZeroMQ
             let answers = Locked<[TraceError]>([])
             func skip(_ worker: WorkerName, hasCheckpoint: Bool = false) {
                 bench.see()
-                let request = DeadLetterDesk.Skip(worker: worker, to: end, counted: nil) { answer in
+                let request = DeadLetterCoordinator.Skip(worker: worker, to: end, counted: nil) {
+                    answer in
                     if case .failure(let error) = answer { answers.update { $0.append(error) } }
                 }
                 bench.state.skip(request, hasCheckpoint: hasCheckpoint, bench.port)

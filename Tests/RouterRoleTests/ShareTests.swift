@@ -197,9 +197,9 @@ import TraceWire
         _ = group.append(.tick, arrival: 0, bodyBytes: 100)
         let large = (record: group.record(at: 0), bytes: small)
         let little = (record: group.record(at: small), bytes: group.byteCount - small)
-        func memory(_ stretch: (record: LogRecord, bytes: Int)) -> UnsafeMutableRawPointer? {
-            builder.expect(stretch.bytes)
-            builder.addForAll(stretch.record)
+        func memory(_ span: (record: LogRecord, bytes: Int)) -> UnsafeMutableRawPointer? {
+            builder.expect(span.bytes)
+            builder.addForAll(span.record)
             return builder.finish().first?.payload.buffer.base
         }
         let first = try #require(memory(large))

@@ -7,7 +7,7 @@ import TraceSummaries
 
 @testable import AggregatorRole
 
-/// An aggregator without sockets and threads. Handles announcements as `FabricDesk` and `MergeThread` do.
+/// An aggregator without sockets and threads. Handles announcements as `FabricCoordinator` and `MergeThread` do.
 final class SimulatedAggregator {
     private let journal = WindowJournal()
     private let merger: WindowMerger

@@ -66,11 +66,11 @@ final class SimulatedRouter: RoutingPort {
     private var broken: SimulationError?
 
     // Events set aside.
-    private let desk: DeadLetterDesk
+    private let coordinator: DeadLetterCoordinator
     /// Cases whose letters are to be written.
     private(set) var cases: [DeadLetterCase] = []
     /// Letters whose verdicts were requested, and whether the verdicts are durable.
-    private let decided = Locked<[(letter: DeadLetterDesk.Letter, isDurable: Bool)]>([])
+    private let decided = Locked<[(letter: DeadLetterCoordinator.Letter, isDurable: Bool)]>([])
     private var closed: [WorkerName] = []
 
     /// Recovers like a router at its start. `send` receives the messages to workers.
@@ -137,7 +137,12 @@ final class SimulatedRouter: RoutingPort {
             faults: faults
         )
         catchUp = CatchUp(salt: data.salt, damaged: recovered.log.damaged, pool: routing.pool)
-        desk = DeadLetterDesk(queue: queue, context: context, wakeup: inbox.wakeup, logger: logger)
+        coordinator = DeadLetterCoordinator(
+            queue: queue,
+            context: context,
+            wakeup: inbox.wakeup,
+            logger: logger
+        )
         try DeadLetterRecovery.run(
             recovered.state.verdicts,
             logBegin: context.logBegin,
@@ -302,7 +307,7 @@ final class SimulatedRouter: RoutingPort {
         look()
         let closed = closed
         self.closed = []
-        for span in inbox.takeStretches() {
+        for span in inbox.takeSpans() {
             routing.route(span.map(\.group), now: WallClock.monotonic(), self)
             for delivery in span { delivery.recycle(delivery.group) }
         }
@@ -404,7 +409,7 @@ final class SimulatedRouter: RoutingPort {
     func skip(_ worker: WorkerName, to limit: LSN) throws {
         look()
         let checkpoint = ClusterPaths.checkpoint(of: worker)
-        let request = DeadLetterDesk.Skip(worker: worker, to: limit, counted: nil) { _ in }
+        let request = DeadLetterCoordinator.Skip(worker: worker, to: limit, counted: nil) { _ in }
         routing.skip(request, hasCheckpoint: FileSystem.exists(checkpoint), self)
     }
 
@@ -418,7 +423,7 @@ final class SimulatedRouter: RoutingPort {
         while !cases.isEmpty {
             let next = cases.removeFirst()
             do {
-                let letter = try desk.write(next)
+                let letter = try coordinator.write(next)
                 guard let verdict = letter.verdict else {
                     closed.append(next.worker)
                     continue
@@ -436,9 +441,9 @@ final class SimulatedRouter: RoutingPort {
         }
     }
 
-    private func close(_ letter: DeadLetterDesk.Letter, isDurable: Bool) throws {
+    private func close(_ letter: DeadLetterCoordinator.Letter, isDurable: Bool) throws {
         guard let verdict = letter.verdict else { return }
-        if isDurable { _ = try desk.count(letter, of: verdict.worker) }
+        if isDurable { _ = try coordinator.count(letter, of: verdict.worker) }
         closed.append(verdict.worker)
     }
 }

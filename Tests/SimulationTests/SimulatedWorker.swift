@@ -63,7 +63,7 @@ final class SimulatedWorker {
         processor.observer = self
         let saved = try WorkerCheckpoint.restore(for: name, into: processor) { damage, write in
             if let damage { damagedCopies.append(damage) }
-            try patiently(write)
+            try retryingWhenDiskFull(write)
         }
         guard let checkpoint = saved else {
             try processor.files.restore(from: nil)
@@ -166,7 +166,7 @@ final class SimulatedWorker {
             switch record.type {
             case .batch: try applyBatch(record)
             case .barrier: try applyBarrier(record)
-            case .tick: try patiently { try processor.tick(arrival: record.arrival) }
+            case .tick: try retryingWhenDiskFull { try processor.tick(arrival: record.arrival) }
             case .fileHead, .damage, .verdict, nil:
                 throw TraceError(.corrupt, "A share holds a record of no known type")
             }
@@ -197,7 +197,7 @@ final class SimulatedWorker {
         let barrier = try BarrierPayload(decoding: record.body)
         let end = record.lsn + LSN(LogRecord.stride(payloadBytes: record.body.count))
         var closed: [ClosedFile] = []
-        try patiently {
+        try retryingWhenDiskFull {
             closed = try processor.finalize(stem: barrier.stem, nextWindow: barrier.window + 1)
         }
         var encoded = RawBuffer()
@@ -235,7 +235,7 @@ final class SimulatedWorker {
         let handover = Handover(resource: name.resource, lsn: lsn)
         let receivers = Dictionary(grouping: lost, by: { next[Int($0)] })
         for (receiver, slots) in receivers.sorted(by: { $0.key < $1.key }) {
-            try patiently {
+            try retryingWhenDiskFull {
                 try handover.give(slots, from: name.index, to: Int(receiver), processor: processor)
             }
         }
@@ -275,7 +275,7 @@ final class SimulatedWorker {
     func checkpoint() throws {
         guard isWelcome else { return }
         let begin = WallClock.monotonic()
-        try patiently {
+        try retryingWhenDiskFull {
             try processor.files.flush(.all)
             if !bugs.contains(.checkpointBeforeRows) { try processor.files.sync() }
             let checkpoint = WorkerCheckpoint(
@@ -294,7 +294,10 @@ final class SimulatedWorker {
         checkpoints.written(from: begin, to: WallClock.monotonic() + checkpointCost)
     }
 
-    private func patiently(after first: SystemError? = nil, _ body: () throws -> Void) throws {
+    private func retryingWhenDiskFull(
+        after first: SystemError? = nil,
+        _ body: () throws -> Void
+    ) throws {
         var failure = first
         while true {
             if let failure {
@@ -310,6 +313,6 @@ extension SimulatedWorker: BatchObserver {
     func advanced() {}
 
     func writeRows(after error: SystemError) throws {
-        try patiently(after: error) { try processor.files.flush(.full) }
+        try retryingWhenDiskFull(after: error) { try processor.files.flush(.full) }
     }
 }

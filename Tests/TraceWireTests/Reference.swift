@@ -13,7 +13,7 @@ enum Reference {
         case different(String)
     }
 
-    static func judge(_ batch: UnsafeRawBufferPointer) -> Verdict {
+    static func evaluate(_ batch: UnsafeRawBufferPointer) -> Verdict {
         let start = batch.baseAddress?.assumingMemoryBound(to: UInt8.self)
         let unpacked = neu_tracer__trace_batch__unpack(nil, batch.count, start)
         defer { if let unpacked { neu_tracer__trace_batch__free_unpacked(unpacked, nil) } }

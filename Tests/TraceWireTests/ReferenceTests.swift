@@ -3,9 +3,9 @@ import TraceModel
 import TraceWire
 
 @Suite("Scanner and decoders against protobuf-c") struct ReferenceTests {
-    private func judge(_ batch: [UInt8]) -> Reference.Verdict {
+    private func evaluate(_ batch: [UInt8]) -> Reference.Verdict {
         // In memory of exactly this size, so that a sanitizer sees one byte too far.
-        batch.withUnsafeBytes { Reference.judge($0) }
+        batch.withUnsafeBytes { Reference.evaluate($0) }
     }
 
     @Test func validBatches() {
@@ -13,7 +13,7 @@ import TraceWire
         var generator = BatchGenerator(seed: seed)
         for round in 0..<2_000 {
             let batch = generator.batch(fields: 12)
-            let verdict = judge(batch)
+            let verdict = evaluate(batch)
             if case .stricter(let reason) = verdict,
                 reason.contains("limit") || reason.contains("no known value")
             {
@@ -30,7 +30,7 @@ import TraceWire
         var refused = 0
         for round in 0..<6_000 {
             let batch = generator.damaged(generator.batch(fields: 5))
-            switch judge(batch) {
+            switch evaluate(batch) {
             case .accepted: accepted += 1
             case .refused, .stricter: refused += 1
             case .different(let what):
@@ -66,7 +66,7 @@ import TraceWire
         }
     }
 
-    @Test func judgeSeesDifferences() {
+    @Test func evaluateSeesDifferences() {
         // A canary: the judge must tell events apart that differ in one value.
         let one = WireBuilder.batch { $0.integer(6, 1) }
         let other = WireBuilder.batch { $0.integer(6, 2) }

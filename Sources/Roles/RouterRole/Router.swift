@@ -133,7 +133,7 @@ package final class Router {
             endFile: openEndFile(data),
             logger: logger
         )
-        let desk = DeadLetterDesk(
+        let coordinator = DeadLetterCoordinator(
             queue: queue,
             context: context,
             wakeup: inbox.wakeup,
@@ -147,7 +147,7 @@ package final class Router {
             logger: logger
         )
         let largeThread = DedicatedThread("large-batches") { large.run() }
-        let deskThread = DedicatedThread("dead-letters") { desk.run() }
+        let deskThread = DedicatedThread("dead-letters") { coordinator.run() }
         let commitThread = DedicatedThread("commit") { committer.run() }
         let fabricThread = DedicatedThread("fabric") {
             do {
@@ -156,7 +156,7 @@ package final class Router {
                     context: context,
                     maps: maps,
                     verdicts: verdicts,
-                    desk: desk,
+                    coordinator: coordinator,
                     counts: counts,
                     window: window,
                     logger: logger
@@ -171,11 +171,11 @@ package final class Router {
             large: large,
             context: context,
             slotMap: slotMap,
-            desk: desk,
+            coordinator: coordinator,
             machine: data.machine
         )
         // Ended before the committer, because it may be waiting for the committer's answer.
-        desk.end()
+        coordinator.end()
         deskThread.join()
         large.end()
         largeThread.join()
@@ -292,7 +292,7 @@ package final class Router {
         large: LargeBatches,
         context: RouterContext,
         slotMap: CurrentSlotMap,
-        desk: DeadLetterDesk,
+        coordinator: DeadLetterCoordinator,
         machine: String
     ) throws -> Ending {
         let health = HealthService()
@@ -307,7 +307,7 @@ package final class Router {
                     queue: queue,
                     context: context,
                     slotMap: slotMap,
-                    desk: desk,
+                    coordinator: coordinator,
                     logger: logger
                 )
             ), (HealthService.methods, health), (ReflectionService.methods, ReflectionService()),

@@ -113,7 +113,7 @@ final class ApplyLoop {
         do {
             saved = try WorkerCheckpoint.restore(for: worker, into: processor) { damage, write in
                 if let damage { note(damage) }
-                try patiently(using: reserve, write)
+                try retryingWhenDiskFull(using: reserve, write)
             }
         } catch let error as TraceError where error.code == .corrupt {
             throw WorkerLost(cause: error)
@@ -330,7 +330,7 @@ final class ApplyLoop {
                 try applyBatch(record)
                 cell?.position = nil
             case .barrier: try applyBarrier(record)
-            case .tick: try patiently { try processor.tick(arrival: record.arrival) }
+            case .tick: try retryingWhenDiskFull { try processor.tick(arrival: record.arrival) }
             case .fileHead, .damage, .verdict, nil:
                 throw TraceError(.corrupt, "A share holds a record of no known type")
             }
@@ -364,7 +364,7 @@ final class ApplyLoop {
         let end = record.lsn + LSN(LogRecord.stride(payloadBytes: record.body.count))
         var closed: [ClosedFile] = []
         processor.files.crossBarriers(to: barrier.window)
-        try patiently {
+        try retryingWhenDiskFull {
             closed = try processor.finalize(stem: barrier.stem, nextWindow: barrier.window + 1)
         }
         announcements.append(announcement(of: barrier, files: closed, end: end))
@@ -409,7 +409,7 @@ final class ApplyLoop {
         let lost = ownedSlots.filter { next[Int($0)] != me }
         let handover = Handover(resource: worker.resource, lsn: lsn)
         for (receiver, slots) in Dictionary(grouping: lost, by: { next[Int($0)] }) {
-            try patiently {
+            try retryingWhenDiskFull {
                 try handover.give(
                     slots,
                     from: worker.index,
@@ -455,7 +455,7 @@ final class ApplyLoop {
     /// Writes a checkpoint of everything applied. Flushes and syncs all rows first, and retries while the disk is full.
     private func checkpoint() throws {
         var begin: Int64 = 0
-        try patiently(using: reserve) {
+        try retryingWhenDiskFull(using: reserve) {
             // Time spent waiting for disk space does not count as the checkpoint's cost.
             begin = WallClock.monotonic()
             try processor.files.flush(.all)
@@ -497,7 +497,7 @@ final class ApplyLoop {
     /// there is nothing to free it waits, reporting progress and feeding the watchdog. Any other error ends the
     /// process, and the next one starts from the checkpoint.
     /// - Throws: `StoppedWhileWaiting` on SIGTERM or SIGINT.
-    private func patiently(
+    private func retryingWhenDiskFull(
         after first: SystemError? = nil,
         using reserve: CheckpointReserve? = nil,
         _ body: () throws -> Void
@@ -690,7 +690,7 @@ extension ApplyLoop: BatchObserver {
     func advanced() { watchdog.feed() }
 
     func writeRows(after error: SystemError) throws {
-        try patiently(after: error) { try processor.files.flush(.full) }
+        try retryingWhenDiskFull(after: error) { try processor.files.flush(.full) }
     }
 }
 

@@ -11,19 +11,19 @@ struct CPUAccount: ProcessAccount, ~Copyable {
     var migrations = CounterTotal()
     var numaMigrations = CounterTotal()
     var isDirty = false
-    private var told = SeriesSet()
+    private var definedSeries = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
 
     var name: ByteView { ownedName.view }
 
     mutating func collect(_ series: inout SeriesWriter) {
-        series.begin(told, count: 4)
+        series.begin(definedSeries, count: 4)
         series.add(.cpuMigrationsTotal, migrations.sample)
         series.add(.cpuNumaMigrationsTotal, numaMigrations.sample)
         series.add(.cpuTimeSecondsTotal, Double(onTime.value) / 1e6, ["on"])
         series.add(.cpuTimeSecondsTotal, Double(offTime.value) / 1e6, ["off"])
-        told = series.end()
+        definedSeries = series.end()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

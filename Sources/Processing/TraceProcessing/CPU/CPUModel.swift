@@ -75,9 +75,11 @@ struct CPUModel: ProcessModel, ~Copyable {
         visited.insert(event.cpuID)
         if visits.note(event.cpuID) { context.activity.pointee.moved() }
         let name = identity.name.view
-        rules.judge(sample, event, cpusSeen: visited.count, of: name, context)
-        if hasRate { rules.judge(migrationsPerSecond: migrationRate.perSecond, of: name, context) }
-        if hasNumaRate { rules.judge(numaPerSecond: numaRate.perSecond, of: name, context) }
+        rules.evaluate(sample, event, cpusSeen: visited.count, of: name, context)
+        if hasRate {
+            rules.evaluate(migrationsPerSecond: migrationRate.perSecond, of: name, context)
+        }
+        if hasNumaRate { rules.evaluate(numaPerSecond: numaRate.perSecond, of: name, context) }
     }
 
     private mutating func restart() {

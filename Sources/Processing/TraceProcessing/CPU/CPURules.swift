@@ -14,19 +14,19 @@ struct CPURules: BitwiseCopyable {
     init() {}
 
     /// Evaluates a sample of the process's own time.
-    @inline(__always) mutating func judge(
+    @inline(__always) mutating func evaluate(
         _ sample: CPUNormaliser.Sample,
         _ event: CPUEvent,
         cpusSeen: Int,
         of process: ByteView,
         _ context: EventContext
     ) {
-        judgeUtilization(sample.utilizationPercent, process, context)
-        judgeHotspot(sample.hotspotPercent, event.hotspotCPU, cpusSeen, process, context)
+        evaluateUtilization(sample.utilizationPercent, process, context)
+        evaluateHotspot(sample.hotspotPercent, event.hotspotCPU, cpusSeen, process, context)
     }
 
     /// Evaluates a newly measured rate of migrations.
-    mutating func judge(
+    mutating func evaluate(
         migrationsPerSecond rate: Double,
         of process: ByteView,
         _ context: EventContext
@@ -49,7 +49,11 @@ struct CPURules: BitwiseCopyable {
     }
 
     /// Evaluates a newly measured rate of migrations between NUMA nodes.
-    mutating func judge(numaPerSecond rate: Double, of process: ByteView, _ context: EventContext) {
+    mutating func evaluate(
+        numaPerSecond rate: Double,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
         guard context.isEnabled(.numaMigration) else { return }
         let limit = context.threshold(.numaRaisePerSecond)
         let verdict = numa.observe(
@@ -67,7 +71,7 @@ struct CPURules: BitwiseCopyable {
         )
     }
 
-    @inline(__always) private mutating func judgeUtilization(
+    @inline(__always) private mutating func evaluateUtilization(
         _ percent: Double,
         _ process: ByteView,
         _ context: EventContext
@@ -92,7 +96,7 @@ struct CPURules: BitwiseCopyable {
         )
     }
 
-    @inline(__always) private mutating func judgeHotspot(
+    @inline(__always) private mutating func evaluateHotspot(
         _ percent: Double,
         _ cpu: UInt32,
         _ cpusSeen: Int,

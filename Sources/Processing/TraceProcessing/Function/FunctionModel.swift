@@ -253,7 +253,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             isSlow: isSlow
         )
         row.writeExit(duration: nanoseconds, isSlow: isSlow, context)
-        functions.judge(
+        functions.evaluate(
             function,
             nanoseconds: nanoseconds,
             resolution: resolution,
@@ -286,7 +286,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         for (tid, function, began) in stuck {
             var context = context
             context.move(toThread: tid)
-            functions.judgeOpen(Int(function), nanoseconds: context.time &- began, context)
+            functions.evaluateOpen(Int(function), nanoseconds: context.time &- began, context)
         }
         return !stuck.isEmpty
     }

@@ -14,7 +14,7 @@ struct FunctionRules: BitwiseCopyable {
     /// Evaluates a call that has ended. Durations are compared by their logarithm, within the precision of
     /// timestamps: `resolution` is the smallest difference between two of them, in nanoseconds. `key` identifies the
     /// function within the process.
-    @inline(__always) mutating func judge(
+    @inline(__always) mutating func evaluate(
         nanoseconds: Int64,
         resolution: Int64,
         isSlow: Bool,
@@ -41,7 +41,7 @@ struct FunctionRules: BitwiseCopyable {
     }
 
     /// Evaluates a call that has been open for `nanoseconds`.
-    mutating func judgeOpen(
+    mutating func evaluateOpen(
         nanoseconds: Int64,
         of function: ByteView,
         key: UInt64,

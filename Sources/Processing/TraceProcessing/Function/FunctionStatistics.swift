@@ -29,7 +29,7 @@ struct FunctionStatistics: ~Copyable {
     /// One count for each bound of `MetricBounds.functionSeconds`, and one for what exceeds them.
     var buckets: InlineArray<11, UInt64> = InlineArray(repeating: 0)
     var unmatchedExits: UInt64 = 0
-    private var told = SeriesSet()
+    private var definedSeries = SeriesSet()
     private var mark = FunctionMark()
     /// The position of the function's name in the summary of the last window.
     private var place = UInt32.max
@@ -187,7 +187,7 @@ struct FunctionStatistics: ~Copyable {
 
     mutating func collect(_ series: inout SeriesWriter) {
         let isTimed = completed > 0
-        series.begin(told, count: 8, name: name.view)
+        series.begin(definedSeries, count: 8, name: name.view)
         series.add(.functionCallsTotal, Double(entries))
         series.add(.functionUnmatchedExitsTotal, Double(unmatchedExits), if: unmatchedExits > 0)
         series.add(.neutracerFunctionCallsTotal, Double(callCount))
@@ -201,7 +201,7 @@ struct FunctionStatistics: ~Copyable {
         series.add(.functionMeanDurationSeconds, meanSeconds, if: isTimed || isSampled)
         series.add(.functionSlowCallsTotal, Double(slow), if: isTimed)
         series.add(.functionDurationSeconds, buckets, sum: Double(total.value) / 1e9, if: isTimed)
-        told = series.end()
+        definedSeries = series.end()
     }
 
     private var meanSeconds: Double {

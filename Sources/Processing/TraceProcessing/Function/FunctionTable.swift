@@ -148,7 +148,7 @@ struct FunctionTable: ~Copyable {
     }
 
     /// Evaluates a call that has ended.
-    @inline(__always) func judge(
+    @inline(__always) func evaluate(
         _ position: Int,
         nanoseconds: Int64,
         resolution: Int64,
@@ -156,7 +156,7 @@ struct FunctionTable: ~Copyable {
         _ context: EventContext
     ) {
         let function = statistics[position]
-        function.pointee.rules.judge(
+        function.pointee.rules.evaluate(
             nanoseconds: nanoseconds,
             resolution: resolution,
             isSlow: isSlow,
@@ -166,9 +166,9 @@ struct FunctionTable: ~Copyable {
         )
     }
 
-    func judgeOpen(_ position: Int, nanoseconds: Int64, _ context: EventContext) {
+    func evaluateOpen(_ position: Int, nanoseconds: Int64, _ context: EventContext) {
         let function = statistics[position]
-        function.pointee.rules.judgeOpen(
+        function.pointee.rules.evaluateOpen(
             nanoseconds: nanoseconds,
             of: function.pointee.name.view,
             key: UInt64(position),

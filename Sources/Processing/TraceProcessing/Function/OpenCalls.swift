@@ -20,7 +20,7 @@ struct OpenCalls: ~Copyable {
         /// Whether the trace of an earlier window or of the open one has its entry as the beginning of a slice.
         var isSliceSomewhere = false
         /// Whether the call has been reported as stuck.
-        var isToldStuck = false
+        var isReportedStuck = false
     }
 
     /// A call that has ended.
@@ -48,7 +48,7 @@ struct OpenCalls: ~Copyable {
         /// The time of the thread's last event.
         var lastTime = EpochNanoseconds.min
         /// The time up to which `takeOpenTime` has returned the thread's open time.
-        var toldUntil = EpochNanoseconds.min
+        var reportedUntil = EpochNanoseconds.min
         /// The number of open calls that are slices.
         var slices = 0
         /// The number of calls given up in this window that are still open slices in its trace.
@@ -75,7 +75,7 @@ struct OpenCalls: ~Copyable {
     private var index = IndexTable()
     private var last = -1
     /// A lower bound of the begins of calls that have not been reported as stuck.
-    private var untoldSince = EpochNanoseconds.max
+    private var unreportedSince = EpochNanoseconds.max
     private(set) var openCount = 0
 
     init() {}
@@ -115,7 +115,7 @@ struct OpenCalls: ~Copyable {
         if !call.isInstant { threads[thread].slices += 1 }
         threads[thread].endsWithEntry = true
         threads[thread].lastTime = clock
-        untoldSince = min(untoldSince, call.began)
+        unreportedSince = min(unreportedSince, call.began)
         openCount += 1
         return !call.isInstant
     }
@@ -177,7 +177,7 @@ struct OpenCalls: ~Copyable {
             nanoseconds: nanoseconds,
             selfNanoseconds: max(nanoseconds &- call.insideNanoseconds, 0),
             openNanoseconds: position == 0
-                ? max(time &- max(call.began, threads[thread].toldUntil), 0) : 0
+                ? max(time &- max(call.began, threads[thread].reportedUntil), 0) : 0
         )
     }
 
@@ -187,10 +187,10 @@ struct OpenCalls: ~Copyable {
         var sum: UInt64 = 0
         for thread in threads.indices {
             guard let outermost = threads[thread].calls.first else { continue }
-            let begin = max(outermost.began, threads[thread].toldUntil)
+            let begin = max(outermost.began, threads[thread].reportedUntil)
             guard threads[thread].lastTime > begin else { continue }
             sum &+= UInt64(threads[thread].lastTime &- begin)
-            threads[thread].toldUntil = threads[thread].lastTime
+            threads[thread].reportedUntil = threads[thread].lastTime
         }
         return sum
     }
@@ -247,18 +247,18 @@ struct OpenCalls: ~Copyable {
     /// Returns the innermost calls that began until `limit`, of threads that had no event since. Each call is returned
     /// only once. O(threads), and O(1) if there can be none.
     mutating func takeStuck(until limit: EpochNanoseconds) -> [(tid: UInt32, call: Call)] {
-        guard untoldSince <= limit else { return [] }
-        untoldSince = .max
+        guard unreportedSince <= limit else { return [] }
+        unreportedSince = .max
         var stuck: [(UInt32, Call)] = []
         for thread in threads.indices {
-            for call in threads[thread].calls where !call.isToldStuck && call.began > limit {
-                untoldSince = min(untoldSince, call.began)
+            for call in threads[thread].calls where !call.isReportedStuck && call.began > limit {
+                unreportedSince = min(unreportedSince, call.began)
             }
             let position = threads[thread].calls.count - 1
             guard position >= 0, threads[thread].endsWithEntry else { continue }
             let call = threads[thread].calls[position]
-            guard !call.isToldStuck, call.began <= limit else { continue }
-            threads[thread].calls[position].isToldStuck = true
+            guard !call.isReportedStuck, call.began <= limit else { continue }
+            threads[thread].calls[position].isReportedStuck = true
             stuck.append((threads[thread].tid, call))
         }
         return stuck
@@ -342,7 +342,7 @@ struct OpenCalls: ~Copyable {
             buffer.append(integer: UInt32(thread.abandoned))
             buffer.append(byte: thread.endsWithEntry ? 1 : 0)
             buffer.append(integer: thread.lastTime)
-            buffer.append(integer: thread.toldUntil)
+            buffer.append(integer: thread.reportedUntil)
             buffer.append(integer: thread.lastUsed)
             buffer.append(integer: UInt32(thread.calls.count))
             for call in thread.calls {
@@ -351,7 +351,7 @@ struct OpenCalls: ~Copyable {
                 buffer.append(integer: call.began)
                 buffer.append(integer: call.insideNanoseconds)
                 buffer.append(byte: call.isInstant ? 1 : 0)
-                buffer.append(byte: call.isToldStuck ? 1 : 0)
+                buffer.append(byte: call.isReportedStuck ? 1 : 0)
                 buffer.append(byte: call.isSliceSomewhere ? 1 : 0)
             }
         }
@@ -365,7 +365,7 @@ struct OpenCalls: ~Copyable {
             if !isOld {
                 thread.endsWithEntry = try reader.integer(UInt8.self) == 1
                 thread.lastTime = try reader.integer(Int64.self)
-                thread.toldUntil = try reader.integer(Int64.self)
+                thread.reportedUntil = try reader.integer(Int64.self)
                 thread.lastUsed = try reader.integer(UInt32.self)
             }
             for _ in 0..<(try reader.integer(UInt32.self)) {
@@ -375,11 +375,11 @@ struct OpenCalls: ~Copyable {
                     began: try reader.integer(Int64.self),
                     insideNanoseconds: isOld ? 0 : try reader.integer(Int64.self),
                     isInstant: try reader.integer(UInt8.self) == 1,
-                    isToldStuck: try reader.integer(UInt8.self) == 1
+                    isReportedStuck: try reader.integer(UInt8.self) == 1
                 )
                 call.isSliceSomewhere =
                     isOld ? !call.isInstant : try reader.integer(UInt8.self) == 1
-                if !call.isToldStuck { untoldSince = min(untoldSince, call.began) }
+                if !call.isReportedStuck { unreportedSince = min(unreportedSince, call.began) }
                 thread.calls.append(call)
                 if !call.isInstant { thread.slices += 1 }
             }

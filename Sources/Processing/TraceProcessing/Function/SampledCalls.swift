@@ -48,7 +48,7 @@ struct SampledCalls: ~Copyable {
         /// Whether an earlier window shows the entry as an instant.
         var isShown = false
         /// Whether the call has been reported as stuck.
-        var isToldStuck = false
+        var isReportedStuck = false
     }
 
     /// A call that has been proved.
@@ -313,8 +313,10 @@ struct SampledCalls: ~Copyable {
             let position = threads[thread].records.count - 1
             guard position >= 0 else { continue }
             let record = threads[thread].records[position]
-            guard record.kind == .open, record.time <= limit, !record.isToldStuck else { continue }
-            threads[thread].records[position].isToldStuck = true
+            guard record.kind == .open, record.time <= limit, !record.isReportedStuck else {
+                continue
+            }
+            threads[thread].records[position].isReportedStuck = true
             stuck.append(record)
         }
         return stuck
@@ -453,7 +455,8 @@ struct SampledCalls: ~Copyable {
         buffer.append(integer: record.eventType)
         buffer.append(byte: record.kind.rawValue)
         buffer.append(
-            byte: (record.isShown ? 1 : 0) | (record.isToldStuck ? 2 : 0) | (record.isSlice ? 4 : 0)
+            byte: (record.isShown ? 1 : 0) | (record.isReportedStuck ? 2 : 0)
+                | (record.isSlice ? 4 : 0)
         )
     }
 
@@ -503,7 +506,7 @@ struct SampledCalls: ~Copyable {
             kind: kind,
             isSlice: marks & 4 != 0,
             isShown: marks & 1 != 0,
-            isToldStuck: marks & 2 != 0
+            isReportedStuck: marks & 2 != 0
         )
     }
 

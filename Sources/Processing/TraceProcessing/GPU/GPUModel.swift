@@ -52,7 +52,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         context.activity.pointee.gpuMemory(bytes: event.value, isLatest: isLatest)
         if isLatest {
             let used = memory
-            growth.judge(Self.growth, of: .empty, context) { _ in Double(used) }
+            growth.evaluate(Self.growth, of: .empty, context) { _ in Double(used) }
             memory = event.value
             memoryTime = context.time
         }
@@ -104,7 +104,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         let rate = GPUNormaliser.bytesPerSecond(event.value, context.semantics)
         let megabyte = GPUNormaliser.megabyte(context.semantics)
         if kind.pointee.record(rate, megabyte: megabyte, at: context.time) {
-            kind.pointee.rules.judge(rate, kind: kind.pointee.name, context)
+            kind.pointee.rules.evaluate(rate, kind: kind.pointee.name, context)
         }
         context.activity.pointee.transferred(bytesPerSecond: rate, kind: kind.pointee.name)
         var text = context.beginEvent(.instant, "gpu", name: EventText("transfer"))

@@ -26,7 +26,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
     private var windowEvents: UInt64 = 0
     /// For a kernel: the position of its name in the summary of the last window.
     private var place = UInt32.max
-    private var told = SeriesSet()
+    private var definedSeries = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
 
@@ -90,20 +90,20 @@ struct GPUSeries: NamedEntry, ~Copyable {
     /// Adds the series of a kernel.
     mutating func collectLaunches(_ series: inout SeriesWriter) {
         isDirty = false
-        series.begin(told, count: 2, name: name)
+        series.begin(definedSeries, count: 2, name: name)
         series.add(.gpuKernelLaunchesTotal, total.sample)
         series.add(.neutracerGPUKernelFunctionCount, Double(last))
-        told = series.end()
+        definedSeries = series.end()
     }
 
     /// Adds the series of a kind of transfer.
     mutating func collectRate(_ series: inout SeriesWriter) {
         isDirty = false
-        series.begin(told, count: 2, name: name)
+        series.begin(definedSeries, count: 2, name: name)
         series.add(.gpuTransferRateBytesPerSecond, Double(last))
         let megabytes = Double(last) / Double(megabyte)
         series.add(.neutracerGPUMemoryTransferRateMegabytesPerSecond, megabytes)
-        told = series.end()
+        definedSeries = series.end()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

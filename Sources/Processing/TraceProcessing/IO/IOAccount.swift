@@ -11,7 +11,7 @@ struct IOAccount: NamedEntry, ~Copyable {
     private var operations = CounterTotal()
     private var devices = NamedTable<IODevice>()
     var isDirty = false
-    private var told = SeriesSet()
+    private var definedSeries = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
 
@@ -41,7 +41,7 @@ struct IOAccount: NamedEntry, ~Copyable {
     mutating func collect(_ series: inout SeriesWriter) {
         let other = IOOperation.other.label
         let hasOthers = operations.value > 0
-        series.begin(told, count: 2 + IOOperation.allCases.count)
+        series.begin(definedSeries, count: 2 + IOOperation.allCases.count)
         series.add(.ioBytesTotal, bytes.sample, if: hasOthers, [other])
         series.add(.ioOperationsTotal, operations.sample, if: hasOthers, [other])
         for operation in IOOperation.allCases {
@@ -57,7 +57,7 @@ struct IOAccount: NamedEntry, ~Copyable {
                 [operation.label]
             )
         }
-        told = series.end()
+        definedSeries = series.end()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

@@ -50,7 +50,7 @@ struct IOModel: ProcessModel, ~Copyable {
             milliseconds: event.latencyMilliseconds
         )
         row.write(event, bytes: counters.traffic, context)
-        rules.judge(event, operation: row.operation.view, of: identity.name.view, context)
+        rules.evaluate(event, operation: row.operation.view, of: identity.name.view, context)
     }
 
     /// Applies the agent's counters, unless the event is out of order, and returns the event's account.
@@ -85,7 +85,7 @@ struct IOModel: ProcessModel, ~Copyable {
             return accounts.find(comm) ?? account()
         }
         counters.take(event, sample, at: context.time)
-        rules.judgeTraffic(event, total: counters.traffic, of: identity.name.view, context)
+        rules.evaluateTraffic(event, total: counters.traffic, of: identity.name.view, context)
         return account()
     }
 

@@ -22,7 +22,7 @@ struct IORules: BitwiseCopyable {
     init() {}
 
     /// Evaluates one operation. Latencies are compared by their logarithm; invalid durations are ignored.
-    @inline(__always) mutating func judge(
+    @inline(__always) mutating func evaluate(
         _ event: IOEvent,
         operation: ByteView,
         of process: ByteView,
@@ -82,12 +82,12 @@ struct IORules: BitwiseCopyable {
     }
 
     /// Evaluates the agent's counters.
-    @inline(__always) mutating func judgeTraffic(
+    @inline(__always) mutating func evaluateTraffic(
         _ event: IOEvent,
         total: (UInt64, UInt64),
         of process: ByteView,
         _ context: EventContext
-    ) { traffic.judge(Self.spike, total: total, bytes: event.byteCount, of: process, context) }
+    ) { traffic.evaluate(Self.spike, total: total, bytes: event.byteCount, of: process, context) }
 
     /// Resets the state for another traced process.
     mutating func restart() { self = IORules() }

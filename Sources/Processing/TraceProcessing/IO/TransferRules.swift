@@ -9,15 +9,15 @@ struct TransferRules: BitwiseCopyable {
 
     init() {}
 
-    mutating func judge(_ bytesPerSecond: UInt64, kind: ByteView, _ context: EventContext) {
+    mutating func evaluate(_ bytesPerSecond: UInt64, kind: ByteView, _ context: EventContext) {
         guard context.isEnabled(.transferDrop) else { return }
         let rate = Double(bytesPerSecond)
         let mean = usual.mean
-        let isJudged =
+        let isEvaluated =
             mean > 0 && usual.count >= Ewma.samplesMin
             && Double(usual.count) >= context.threshold(.transferSamplesMin)
         usual.note(rate)
-        guard isJudged else { return }
+        guard isEvaluated else { return }
         let limit = mean * context.threshold(.transferDropPercent) / 100
         let verdict = alarm.observe(
             isAbove: rate < limit,

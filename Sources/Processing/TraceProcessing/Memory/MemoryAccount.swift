@@ -13,20 +13,20 @@ struct MemoryAccount: ProcessAccount, ~Copyable {
     var countsOperations = true
     var sizes = MemorySizes()
     var isDirty = false
-    private var told = SeriesSet()
+    private var definedSeries = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
 
     var name: ByteView { ownedName.view }
 
     mutating func collect(_ series: inout SeriesWriter) {
-        series.begin(told, count: 5)
+        series.begin(definedSeries, count: 5)
         series.add(.memoryAllocationsTotal, allocations.sample, if: countsOperations)
         series.add(.memoryFreesTotal, frees.sample, if: countsOperations)
         series.add(.memoryAllocatedBytesTotal, allocatedBytes.sample)
         series.add(.memoryFreedBytesTotal, freedBytes.sample)
         series.add(.memoryAllocationSizeBytes, sizes.value)
-        told = series.end()
+        definedSeries = series.end()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

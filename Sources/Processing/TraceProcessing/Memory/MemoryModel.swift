@@ -90,7 +90,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
             frees: sample.frees.inWindow
         )
         let name = identity.name.view
-        rules.judgeGrowth(outstanding, current: current, of: name, context)
+        rules.evaluateGrowth(outstanding, current: current, of: name, context)
         account.pointee.countsOperations = normaliser.countsOperations
         account.pointee.allocations.add(sample.allocations.counted)
         account.pointee.frees.add(sample.frees.counted)
@@ -99,7 +99,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
         let perSecond =
             isMeasured && normaliser.countsOperations
             ? allocationRate.perSecond + freeRate.perSecond : nil
-        rules.judgeCounters(event, agentPerSecond: perSecond, of: name, context)
+        rules.evaluateCounters(event, agentPerSecond: perSecond, of: name, context)
         current = sample.current
         peak = max(peak, sample.peak, sample.current)
         return account
@@ -118,7 +118,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
                 account.pointee.allocatedBytes.add(event.size)
                 context.activity.pointee.allocated(bytes: event.size)
             }
-            rules.judgeAllocation(event, of: identity.name.view, context)
+            rules.evaluateAllocation(event, of: identity.name.view, context)
             // Address 0 is no allocation: it failed, or the address was not sent.
             guard event.address != 0 else { return }
             let allocation = MemoryAllocations.Allocation(
@@ -137,7 +137,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
             }
             // If the event is late, a release of another allocation may have come first.
             if isLate { return }
-            rules.judgeRelease(
+            rules.evaluateRelease(
                 event.address,
                 wasKnown: released != nil,
                 isComplete: !outstanding.isIncomplete,

@@ -46,7 +46,7 @@ struct MemoryRules {
 
     /// Evaluates the amount in use until now. Younger allocations are excluded, unless summing up the others would
     /// cost more than the events since the last sum: if events are that rare, few allocations are younger.
-    @inline(__always) mutating func judgeGrowth(
+    @inline(__always) mutating func evaluateGrowth(
         _ outstanding: borrowing MemoryAllocations,
         current: UInt64,
         of process: ByteView,
@@ -55,13 +55,18 @@ struct MemoryRules {
         let age = Int64(context.threshold(.leakAgeMilliseconds) * 1e6)
         // If allocations were evicted, the agent's value is more accurate.
         guard isTracked, knowsAll, !outstanding.isIncomplete else {
-            return growth.judge(Self.leak, of: process, context, amount: { _ in Double(current) })
+            return growth.evaluate(
+                Self.leak,
+                of: process,
+                context,
+                amount: { _ in Double(current) }
+            )
         }
         let isDue =
             outstanding.count <= Self.allocationsAddedUpMin
             || operations &- addedUpAt >= UInt64(outstanding.count / 16)
         var hasAddedUp = false
-        growth.judge(
+        growth.evaluate(
             Self.leak,
             of: process,
             context,
@@ -77,7 +82,7 @@ struct MemoryRules {
     }
 
     /// Evaluates the agent's counters.
-    @inline(__always) mutating func judgeCounters(
+    @inline(__always) mutating func evaluateCounters(
         _ event: MemoryEvent,
         agentPerSecond: Double?,
         of process: ByteView,
@@ -87,14 +92,18 @@ struct MemoryRules {
         let isMeasured = operationRate.note(operations, at: context.time)
         if isMeasured || agentPerSecond != nil {
             let rate = max(agentPerSecond ?? 0, isMeasured ? operationRate.perSecond : 0)
-            judgeChurn(rate, process, context)
+            evaluateChurn(rate, process, context)
         }
         if event.fragmentationScore > 0 {
-            judgeFragmentation(Double(event.fragmentationScore), process, context)
+            evaluateFragmentation(Double(event.fragmentationScore), process, context)
         }
     }
 
-    private mutating func judgeChurn(_ rate: Double, _ process: ByteView, _ context: EventContext) {
+    private mutating func evaluateChurn(
+        _ rate: Double,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
         guard context.isEnabled(.churn) else { return }
         let limit = context.threshold(.churnRaisePerSecond)
         let verdict = churn.observe(
@@ -112,7 +121,7 @@ struct MemoryRules {
         )
     }
 
-    private mutating func judgeFragmentation(
+    private mutating func evaluateFragmentation(
         _ score: Double,
         _ process: ByteView,
         _ context: EventContext
@@ -136,7 +145,7 @@ struct MemoryRules {
 
     // MARK: Allocations
 
-    @inline(__always) mutating func judgeAllocation(
+    @inline(__always) mutating func evaluateAllocation(
         _ event: MemoryEvent,
         of process: ByteView,
         _ context: EventContext
@@ -162,7 +171,7 @@ struct MemoryRules {
     }
 
     /// Evaluates a release. `wasKnown`: whether its address was known to be allocated.
-    @inline(__always) mutating func judgeRelease(
+    @inline(__always) mutating func evaluateRelease(
         _ address: UInt64,
         wasKnown: Bool,
         isComplete: Bool,
@@ -171,12 +180,12 @@ struct MemoryRules {
     ) {
         if wasKnown { return freed.insert(address) }
         guard address != 0, isTracked, isComplete else { return }
-        judgeUnknownRelease(address, process, context)
+        evaluateUnknownRelease(address, process, context)
     }
 
     /// Evaluates a release of an unknown address. A double free requires that no allocation was skipped since the
     /// first one; an unmatched free requires that none was ever skipped.
-    private mutating func judgeUnknownRelease(
+    private mutating func evaluateUnknownRelease(
         _ address: UInt64,
         _ process: ByteView,
         _ context: EventContext

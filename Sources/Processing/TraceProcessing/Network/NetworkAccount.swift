@@ -14,19 +14,19 @@ struct NetworkAccount: ProcessAccount, ~Copyable {
     var bytes = Totals()
     var packets = Totals()
     var isDirty = false
-    private var told = SeriesSet()
+    private var definedSeries = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
 
     var name: ByteView { ownedName.view }
 
     mutating func collect(_ series: inout SeriesWriter) {
-        series.begin(told, count: 4)
+        series.begin(definedSeries, count: 4)
         series.add(.networkBytesTotal, bytes.tx.sample, ["tx"])
         series.add(.networkBytesTotal, bytes.rx.sample, ["rx"])
         series.add(.networkPacketsTotal, packets.tx.sample, ["tx"])
         series.add(.networkPacketsTotal, packets.rx.sample, ["rx"])
-        told = series.end()
+        definedSeries = series.end()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

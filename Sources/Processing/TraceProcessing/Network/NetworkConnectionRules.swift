@@ -16,7 +16,7 @@ struct NetworkConnectionRules {
     init() {}
 
     /// Evaluates a new connection. `isServer`: the process listens on its port.
-    mutating func judge(
+    mutating func evaluate(
         from local: NetworkEnd,
         to remote: NetworkEnd,
         isServer: Bool,
@@ -24,15 +24,15 @@ struct NetworkConnectionRules {
         _ context: EventContext
     ) {
         rate.note(at: context.time)
-        judgeChurn(process, context)
+        evaluateChurn(process, context)
         // Traffic from a low port to a client's port is an answer: many clients are no scan.
         let isAnswer =
             local.port != 0 && local.port < Self.clientPortMin && local.port < remote.port
         if isServer || isAnswer { return }
-        judgeScans(of: remote, process, context)
+        evaluateScans(of: remote, process, context)
     }
 
-    private mutating func judgeChurn(_ process: ByteView, _ context: EventContext) {
+    private mutating func evaluateChurn(_ process: ByteView, _ context: EventContext) {
         guard context.isEnabled(.connectionChurn) else { return }
         let usual = max(rate.minuteMean, context.threshold(.connectionChurnMeanMin))
         let limit = usual * context.threshold(.connectionChurnFactor)
@@ -48,7 +48,7 @@ struct NetworkConnectionRules {
         )
     }
 
-    private mutating func judgeScans(
+    private mutating func evaluateScans(
         of remote: NetworkEnd,
         _ process: ByteView,
         _ context: EventContext

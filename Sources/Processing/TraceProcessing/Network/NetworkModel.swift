@@ -103,7 +103,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         account.pointee.packets.rx.add(sample.rxPackets.counted)
         if process.isLate { return sample }
         rates.note(normaliser, at: context.time)
-        rules.judge(
+        rules.evaluate(
             event,
             bytes: (normaliser.bytes.tx.total, normaliser.bytes.rx.total),
             packetsSent: normaliser.packets.tx.total,
@@ -149,7 +149,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         guard connections.add(event.byteCount, isSend: event.isSend, of: key, context) else {
             return
         }
-        rules.judgeConnection(
+        rules.evaluateConnection(
             from: sample.local,
             to: sample.remote,
             isServer: listening.contains(sample.local.port),

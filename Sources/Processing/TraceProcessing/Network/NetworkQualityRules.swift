@@ -17,7 +17,7 @@ struct NetworkQualityRules: BitwiseCopyable {
 
     init() {}
 
-    @inline(__always) mutating func judge(
+    @inline(__always) mutating func evaluate(
         _ event: NetworkEvent,
         packetsSent: UInt64,
         of process: ByteView,
@@ -34,16 +34,16 @@ struct NetworkQualityRules: BitwiseCopyable {
             let percent = Double(pending) / packets * 100
             pending = 0
             packetsBase = packetsSent
-            judge(retransmitPercent: percent, process, context)
+            evaluate(retransmitPercent: percent, process, context)
         }
         if event.errors != 0, event.errors != errorCount {
             let grown = event.errors < errorCount ? event.errors : event.errors - errorCount
-            judge(errors: grown, of: event.errors, process, context)
+            evaluate(errors: grown, of: event.errors, process, context)
             errorCount = event.errors
         }
     }
 
-    private mutating func judge(
+    private mutating func evaluate(
         retransmitPercent percent: Double,
         _ process: ByteView,
         _ context: EventContext
@@ -78,7 +78,7 @@ struct NetworkQualityRules: BitwiseCopyable {
         )
     }
 
-    private mutating func judge(
+    private mutating func evaluate(
         errors grown: UInt32,
         of count: UInt32,
         _ process: ByteView,

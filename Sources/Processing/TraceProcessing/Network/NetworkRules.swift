@@ -20,25 +20,25 @@ struct NetworkRules {
     init() {}
 
     /// Evaluates the agent's counters.
-    @inline(__always) mutating func judge(
+    @inline(__always) mutating func evaluate(
         _ event: NetworkEvent,
         bytes: (UInt64, UInt64),
         packetsSent: UInt64,
         of process: ByteView,
         _ context: EventContext
     ) {
-        traffic.judge(Self.spike, total: bytes, bytes: event.byteCount, of: process, context)
-        quality.judge(event, packetsSent: packetsSent, of: process, context)
+        traffic.evaluate(Self.spike, total: bytes, bytes: event.byteCount, of: process, context)
+        quality.evaluate(event, packetsSent: packetsSent, of: process, context)
     }
 
     /// Evaluates a new connection.
-    mutating func judgeConnection(
+    mutating func evaluateConnection(
         from local: NetworkEnd,
         to remote: NetworkEnd,
         isServer: Bool,
         of process: ByteView,
         _ context: EventContext
-    ) { connections.judge(from: local, to: remote, isServer: isServer, of: process, context) }
+    ) { connections.evaluate(from: local, to: remote, isServer: isServer, of: process, context) }
 
     func encode(into buffer: inout RawBuffer) {
         traffic.encode(into: &buffer)

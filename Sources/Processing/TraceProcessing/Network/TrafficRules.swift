@@ -23,7 +23,7 @@ struct TrafficRules: BitwiseCopyable {
     init() {}
 
     /// Evaluates the rule after an event. `total`: the agent's counters. `bytes`: the event's bytes.
-    @inline(__always) mutating func judge(
+    @inline(__always) mutating func evaluate(
         _ names: Names,
         total: (UInt64, UInt64),
         bytes eventBytes: UInt64,

@@ -23,7 +23,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         count: Slot.count
     )
     /// The series that describe slots as a whole, as last reported.
-    private var slotsTold = [SeriesSet](repeating: SeriesSet(), count: Slot.count)
+    private var slotSeries = [SeriesSet](repeating: SeriesSet(), count: Slot.count)
     /// The processes that ticks visit, by slot.
     @exclusivity(unchecked) private var ticking = [[ProcessTable<Model>.Entry]](
         repeating: [],
@@ -90,8 +90,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             arrival: traces.arrival,
             semantics: traces.semantics
         )
-        var ahead = LookAhead<Model>(host: traces.host, processesGone: processesGone)
-        for place in -LookAhead<Model>.lead..<buffer.count {
+        var ahead = Prefetcher<Model>(host: traces.host, processesGone: processesGone)
+        for place in -Prefetcher<Model>.lead..<buffer.count {
             if Model.looks > 0 {
                 ahead.step(to: place, in: buffer, table, totals, processesGone: processesGone)
             }
@@ -640,9 +640,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         let own = totals + Int(slot)
         let isFull = isFull || own.pointee.isFullNeeded
         series.beginSection(slot: slot, lsn: lsn, isFull: isFull)
-        series.begin(slotsTold[Int(slot)], count: SlotTotals.seriesMax, isOfSlot: true)
+        series.begin(slotSeries[Int(slot)], count: SlotTotals.seriesMax, isOfSlot: true)
         own.pointee.collect(&series, of: resource)
-        slotsTold[Int(slot)] = series.end()
+        slotSeries[Int(slot)] = series.end()
         for entry in isFull ? table.entries(of: slot) : dirty[Int(slot)]
         where entry.pointee.hasEvents {
             if entry.pointee.isExpired {
@@ -671,9 +671,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             name: entry.pointee.name,
             isNew: isNew
         )
-        series.begin(entry.pointee.told, count: Model.seriesMax)
+        series.begin(entry.pointee.definedSeries, count: Model.seriesMax)
         entry.pointee.model.collect(&series)
-        entry.pointee.told = series.end()
+        entry.pointee.definedSeries = series.end()
         entry.pointee.model.collectParts(&series, all: isFull || isNew)
         entry.pointee.isShown = true
     }
@@ -781,6 +781,6 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         table.remove(entries, of: slot)
         evicted[slot] = nil
         totals[Int(slot)] = SlotTotals()
-        slotsTold[Int(slot)] = SeriesSet()
+        slotSeries[Int(slot)] = SeriesSet()
     }
 }

@@ -19,7 +19,7 @@ struct GrowthRules: BitwiseCopyable {
 
     /// Evaluates the rule at the context's time. `amount` returns the amount up to the end of a sampling window;
     /// `detail` returns the end of a finding's message.
-    @inline(__always) mutating func judge(
+    @inline(__always) mutating func evaluate(
         _ names: Names,
         of process: ByteView,
         _ context: EventContext,
@@ -31,10 +31,10 @@ struct GrowthRules: BitwiseCopyable {
         guard let growth = trend.advance(to: context.time, span: span, value: amount) else {
             return
         }
-        judge(growth, names, process, context, detail)
+        evaluate(growth, names, process, context, detail)
     }
 
-    private mutating func judge(
+    private mutating func evaluate(
         _ growth: Trend.Growth,
         _ names: Names,
         _ process: ByteView,

@@ -43,7 +43,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// The names that agents give it and its threads.
     var given = GivenNames()
     /// The series that describe the process as a whole, as last reported.
-    var told = SeriesSet()
+    var definedSeries = SeriesSet()
     var model: Model
 
     /// Initialises an entry in memory of `memoryBytes`.

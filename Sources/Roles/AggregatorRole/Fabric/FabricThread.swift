@@ -67,7 +67,7 @@ final class FabricThread: Sendable {
         let poller = ZMQPoller()
         let readable = poller.add(socket)
         _ = poller.add(descriptor: wakeup.descriptor)
-        var desk = FabricDesk(
+        var coordinator = FabricCoordinator(
             socket: socket,
             shared: shared,
             merges: merges,
@@ -81,8 +81,8 @@ final class FabricThread: Sendable {
         while !isStopping.load(ordering: .acquiring) {
             poller.wait(milliseconds: 250)
             wakeup.clear()
-            if poller.isReadable(readable) { desk.receive() }
-            desk.tick(now: WallClock.monotonic())
+            if poller.isReadable(readable) { coordinator.receive() }
+            coordinator.tick(now: WallClock.monotonic())
             Readiness.alive()
         }
     }

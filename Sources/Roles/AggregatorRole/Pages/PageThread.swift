@@ -82,7 +82,7 @@ final class PageThread: Sendable {
     private func run() {
         let poller = ZMQPoller()
         _ = poller.add(descriptor: wakeup.descriptor)
-        var generation: Generation?
+        var generation: SnapshotVersion?
         while true {
             let (requests, isStopping) = queue.withLock { queue in
                 defer { queue.requests = [] }
@@ -111,7 +111,8 @@ final class PageThread: Sendable {
 
     /// Returns the given pages if they are recent or nothing has changed, else new ones. Pages without families
     /// cannot serve a page that shows them; then the status is read again as well, so that both match.
-    private func successor(of generation: Generation?, needsFamilies: Bool) -> Generation {
+    private func successor(of generation: SnapshotVersion?, needsFamilies: Bool) -> SnapshotVersion
+    {
         guard let generation, generation.hasFamilies || !needsFamilies else {
             return build(withFamilies: needsFamilies)
         }
@@ -125,19 +126,19 @@ final class PageThread: Sendable {
 
     /// Returns how long the pages are served, in nanoseconds. It is short while the cluster is not ready, because
     /// clients poll until it is.
-    private func lifetime(of generation: Generation) -> Int64 {
+    private func lifetime(of generation: SnapshotVersion) -> Int64 {
         generation.status.ready || generation.hasFamilies
             ? pageNanoseconds : min(pageNanoseconds, Self.unreadyNanoseconds)
     }
 
-    private func build(withFamilies: Bool) -> Generation {
+    private func build(withFamilies: Bool) -> SnapshotVersion {
         let builtAt = WallClock.monotonic()
         let (reading, marks, merging, skew, silences) = shared.withLock { content in
             let reading = withFamilies ? content.reading() : content.store.statusReading()
             return (reading, content.marks, content.merging, content.skew, content.silences)
         }
         save()
-        return Generation(
+        return SnapshotVersion(
             reading: reading,
             status: ClusterStatus(reading, marks: marks, merging: merging, skew: skew, pid: pid),
             hasFamilies: withFamilies,

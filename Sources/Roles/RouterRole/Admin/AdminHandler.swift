@@ -10,20 +10,20 @@ final class AdminHandler: GRPCServerHandler {
     private let queue: IngestQueue
     private let context: RouterContext
     private let slotMap: CurrentSlotMap
-    private let desk: DeadLetterDesk
+    private let coordinator: DeadLetterCoordinator
     private let logger: Logger
 
     init(
         queue: IngestQueue,
         context: RouterContext,
         slotMap: CurrentSlotMap,
-        desk: DeadLetterDesk,
+        coordinator: DeadLetterCoordinator,
         logger: Logger
     ) {
         self.queue = queue
         self.context = context
         self.slotMap = slotMap
-        self.desk = desk
+        self.coordinator = coordinator
         self.logger = logger
     }
 
@@ -115,7 +115,8 @@ final class AdminHandler: GRPCServerHandler {
                 throw TraceError(.invalidArgument, "worker: no worker “\(request.worker)”")
             }
             let counted = request.counted == .max ? nil : request.counted
-            let skip = DeadLetterDesk.Skip(worker: worker, to: request.to, counted: counted) {
+            let skip = DeadLetterCoordinator.Skip(worker: worker, to: request.to, counted: counted)
+            {
                 switch $0 {
                 case .success(let outcome):
                     let response = SkipResponse(
@@ -129,7 +130,7 @@ final class AdminHandler: GRPCServerHandler {
                 case .failure(let error): call.fail(error.status, error.description)
                 }
             }
-            desk.request(skip)
+            coordinator.request(skip)
         } catch { call.fail(error.status, error.description) }
     }
 

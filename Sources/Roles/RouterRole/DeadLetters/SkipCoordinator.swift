@@ -2,7 +2,7 @@ import ClusterMessages
 import TraceModel
 
 /// Decides which workers' events are set aside, and holds these workers: they are sent nothing until their case is
-/// closed. A pure state machine; `DeadLetterDesk` processes the cases.
+/// closed. A pure state machine; `DeadLetterCoordinator` processes the cases.
 struct SkipCoordinator {
     /// Submits a case; returns false if there is no room for it.
     typealias Submit = (DeadLetterCase) -> Bool
@@ -42,7 +42,7 @@ struct SkipCoordinator {
     /// Handles an operator's request, or answers that it is not possible. `hasCheckpoint` means that the worker has a
     /// checkpoint: one that owns no slot any more may still continue from that.
     mutating func asked(
-        _ request: DeadLetterDesk.Skip,
+        _ request: DeadLetterCoordinator.Skip,
         hasCheckpoint: Bool,
         at place: Place,
         _ submit: Submit

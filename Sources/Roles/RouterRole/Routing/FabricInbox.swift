@@ -48,17 +48,17 @@ final class FabricInbox: Sendable {
         if wasEmpty { wakeup.signal() }
     }
 
-    /// Bytes of the groups passed on since the last `takeStretches`.
+    /// Bytes of the groups passed on since the last `takeSpans`.
     var byteCount: Int { state.withLock { $0.bytes } }
 
     /// Returns the groups passed on since the last call, in runs that can be sent together: the groups of a run are
     /// adjacent in the log, only the last one may change what workers are sent, and together they fit into a message.
-    func takeStretches() -> [ArraySlice<Delivery>] {
+    func takeSpans() -> [ArraySlice<Delivery>] {
         let deliveries = state.withLock { state in
             defer { state = State() }
             return state.deliveries
         }
-        var stretches: [ArraySlice<Delivery>] = []
+        var spans: [ArraySlice<Delivery>] = []
         var start = 0
         var bytes = 0
         for index in deliveries.indices {
@@ -70,11 +70,11 @@ final class FabricInbox: Sendable {
                     || deliveries[next].group.begin != group.end
                     || bytes + deliveries[next].group.byteCount > Limits.shareMessageBytes
             else { continue }
-            stretches.append(deliveries[start..<next])
+            spans.append(deliveries[start..<next])
             start = next
             bytes = 0
         }
-        return stretches
+        return spans
     }
 
     /// All records below this LSN are on the disk.

@@ -12,7 +12,7 @@ import ZeroMQ
 final class FabricLoop: RoutingPort {
     private let inbox: FabricInbox
     private let context: RouterContext
-    private let desk: DeadLetterDesk
+    private let coordinator: DeadLetterCoordinator
     private let logger: Logger
     private let workers: ZMQSocket
     private let aggregator: AggregatorLink
@@ -30,14 +30,14 @@ final class FabricLoop: RoutingPort {
         context: RouterContext,
         maps: SlotMapHistory,
         verdicts: Verdicts,
-        desk: DeadLetterDesk,
+        coordinator: DeadLetterCoordinator,
         counts: LogCounts,
         window: UInt64,
         logger: Logger
     ) throws {
         self.inbox = inbox
         self.context = context
-        self.desk = desk
+        self.coordinator = coordinator
         self.logger = logger
         state = RoutingState(
             maps: maps,
@@ -70,14 +70,14 @@ final class FabricLoop: RoutingPort {
             receiveFromWorkers()
             receiveFromAggregator()
             // Taken before the inbox is read, which therefore contains the verdicts of these cases.
-            let closed = desk.takeSettled()
-            for span in inbox.takeStretches() {
+            let closed = coordinator.takeSettled()
+            for span in inbox.takeSpans() {
                 state.route(span.map(\.group), now: WallClock.monotonic(), self)
                 for delivery in span { delivery.recycle(delivery.group) }
             }
             state.closed(closed)
             look()
-            for request in desk.takeRequests() {
+            for request in coordinator.takeRequests() {
                 let checkpoint = ClusterPaths.checkpoint(of: request.worker)
                 state.skip(request, hasCheckpoint: FileSystem.exists(checkpoint), self)
             }
@@ -202,7 +202,7 @@ final class FabricLoop: RoutingPort {
         )
     }
 
-    func setAside(_ events: DeadLetterCase) -> Bool { desk.submit(events) }
+    func setAside(_ events: DeadLetterCase) -> Bool { coordinator.submit(events) }
 
     func report(_ notice: RoutingState.Notice) {
         switch notice {

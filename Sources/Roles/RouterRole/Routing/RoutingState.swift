@@ -105,7 +105,7 @@ struct RoutingState: ~Copyable {
     // MARK: Live groups
 
     /// Sends durable groups to the workers that are up to date. The groups are adjacent, and only the last one may
-    /// change what workers are sent (`FabricInbox.takeStretches`).
+    /// change what workers are sent (`FabricInbox.takeSpans`).
     mutating func route(_ groups: [CommitGroup], now: Int64, _ port: some RoutingPort) {
         guard let begin = groups.first?.begin, let end = groups.last?.end else { return }
         let bytes = groups.reduce(0) { $0 + $1.byteCount }
@@ -212,7 +212,7 @@ struct RoutingState: ~Copyable {
     ) {
         guard let session = sessions[worker] else { return }
         let header = ShareHeader(
-            fromLSN: session.toldLSN,
+            fromLSN: session.sentLSN,
             toLSN: end,
             headLSN: max(log.readable.upperBound, end)
         )
@@ -381,7 +381,7 @@ struct RoutingState: ~Copyable {
 
     /// Handles an operator's command; `hasCheckpoint` tells whether there is a checkpoint of the worker.
     mutating func skip(
-        _ request: DeadLetterDesk.Skip,
+        _ request: DeadLetterCoordinator.Skip,
         hasCheckpoint: Bool,
         _ port: some RoutingPort
     ) {
@@ -412,7 +412,7 @@ struct RoutingState: ~Copyable {
         for (worker, lsn) in pauses.waiting where !gates.blocks(worker, at: lsn) {
             guard let session = sessions[worker],
                 session.appliedLSN > lsn
-                    || (session.position >= routedLSN && session.toldLSN <= lsn)
+                    || (session.position >= routedLSN && session.sentLSN <= lsn)
             else { continue }
             port.report(.paused(nanoseconds: pauses.end(worker, now: now)))
         }

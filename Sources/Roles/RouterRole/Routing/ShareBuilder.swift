@@ -48,7 +48,7 @@ package struct ShareBuilder: ~Copyable {
     private var table: [UInt16]
     private static let nobody = UInt16.max
     /// Bytes of the part of the log that is being added; 0 if unknown.
-    private var stretchBytes = 0
+    private var spanBytes = 0
 
     /// Creates a builder for these workers only. `shareBytes` is the expected size of the first share of each; 0 if
     /// unknown.
@@ -72,7 +72,7 @@ package struct ShareBuilder: ~Copyable {
     /// Announces the number of log bytes until the next `finish`. Shares allocate their expected size, with the same
     /// portion of the log as last time, and an eighth more.
     mutating func expect(_ logBytes: Int) {
-        stretchBytes = logBytes
+        spanBytes = logBytes
         for share in shares { share.expectedBytes = Int(share.portion * Double(logBytes) * 1.125) }
     }
 
@@ -147,11 +147,11 @@ package struct ShareBuilder: ~Copyable {
 
     /// Returns what was added since the last call, by worker; empty shares are left out.
     package mutating func finish() -> [(worker: WorkerName, payload: SharePayload)] {
-        defer { stretchBytes = 0 }
+        defer { spanBytes = 0 }
         return shares.compactMap { share in
             let payload = share.takePayload()
-            if stretchBytes > 0 {
-                share.portion = Double(payload?.buffer.count ?? 0) / Double(stretchBytes)
+            if spanBytes > 0 {
+                share.portion = Double(payload?.buffer.count ?? 0) / Double(spanBytes)
             }
             return payload.map { (share.worker, $0) }
         }

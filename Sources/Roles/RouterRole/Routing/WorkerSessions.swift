@@ -78,7 +78,7 @@ struct WorkerSession {
     private(set) var position: LSN
     /// The end of the last share. The log between it and `position` has no records for this worker; the next share
     /// includes that range.
-    private(set) var toldLSN: LSN
+    private(set) var sentLSN: LSN
     private(set) var appliedLSN: LSN
     private(set) var checkpointLSN: LSN
     /// Shares in transit or being applied, each with its end and bytes. Oldest first.
@@ -98,7 +98,7 @@ struct WorkerSession {
         self.incarnation = incarnation
         self.pid = pid
         position = resume
-        toldLSN = resume
+        sentLSN = resume
         appliedLSN = resume
         checkpointLSN = checkpoint
     }
@@ -112,7 +112,7 @@ struct WorkerSession {
     mutating func sent(upTo end: LSN, bytes: Int) {
         precondition(end >= position)
         position = end
-        toldLSN = end
+        sentLSN = end
         outstanding.append((end, bytes))
         outstandingBytes += bytes
     }

@@ -4,7 +4,7 @@ import TraceModel
 
 /// Prefetches the state of a batch's next events, one pointer hop per stage, so that `apply` does not miss the cache.
 /// Consecutive stages are `distance` events apart, so that a line has arrived before the next stage follows it.
-struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
+struct Prefetcher<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// The prefetch state of one event.
     private struct Found: BitwiseCopyable {
         var entry: ProcessTable<Model>.Entry?

@@ -5,7 +5,7 @@ import TraceMetrics
 import TraceModel
 
 /// Pages of one snapshot of the shared state. Each page is rendered at its first request.
-struct Generation {
+struct SnapshotVersion {
     let reading: MetricReading
     let status: ClusterStatus
     /// Whether the reading includes the metric families.

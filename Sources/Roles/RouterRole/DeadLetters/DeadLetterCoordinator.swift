@@ -10,7 +10,7 @@ import TraceWire
 /// logged. After a crash between two steps the letter does not count, and the case is submitted again.
 ///
 /// Guarded by `condition`: `cases`, `requests`, `settled`, `isEnded`.
-final class DeadLetterDesk: @unchecked Sendable {
+final class DeadLetterCoordinator: @unchecked Sendable {
     /// An operator's `tracectl skip`, to be handled by the fabric's thread.
     struct Skip: Sendable {
         let worker: WorkerName

@@ -11,7 +11,7 @@ import TraceModel
 import ZeroMQ
 
 /// Handles the fabric thread's messages and periodic work. Used by that thread only.
-struct FabricDesk {
+struct FabricCoordinator {
     private let socket: ZMQSocket
     private let shared: SharedState
     private let merges: MergeThread
@@ -35,9 +35,9 @@ struct FabricDesk {
     /// When the last heartbeat was sent to the router (monotonic nanoseconds).
     private var beatAt: Int64 = .min / 2
     /// When the progress of merges was last published (monotonic nanoseconds).
-    private var mergingToldAt: Int64 = .min / 2
+    private var mergingReportedAt: Int64 = .min / 2
     /// When the HTTP server's counts were last published (monotonic nanoseconds).
-    private var httpToldAt: Int64 = .min / 2
+    private var httpReportedAt: Int64 = .min / 2
     /// Resources whose merge failed, with the time of the next attempt (monotonic nanoseconds).
     private var blocked: [Resource: Int64] = [:]
     private var obstacles: [Resource: String] = [:]
@@ -473,14 +473,14 @@ struct FabricDesk {
 
     /// Publishes the state of merges, at most once a second.
     private mutating func noteMerging(now: Int64) {
-        guard now - mergingToldAt >= 1_000_000_000 else { return }
+        guard now - mergingReportedAt >= 1_000_000_000 else { return }
         var state = MergeState(current: merges.current, rebuilding: rebuilds.current)
         for resource in Resource.allCases {
             let isCurrent = state.current?.resource == resource
             state.waiting[resource] = max(ledger.unmerged(of: resource) - (isCurrent ? 1 : 0), 0)
         }
         guard state != counts.merging else { return }
-        mergingToldAt = now
+        mergingReportedAt = now
         counts.merging = state
         isCountingChanged = true
     }
@@ -499,10 +499,10 @@ struct FabricDesk {
 
     /// Publishes the HTTP server's counts, at most once a second.
     private mutating func noteHTTP(now: Int64) {
-        guard now - httpToldAt >= 1_000_000_000 else { return }
+        guard now - httpReportedAt >= 1_000_000_000 else { return }
         let seen = http.counts
         guard seen != counts.http else { return }
-        httpToldAt = now
+        httpReportedAt = now
         counts.http = seen
         isCountingChanged = true
     }
