@@ -40,8 +40,8 @@ package struct Ewma: BitwiseCopyable {
         return max(-Self.scoreMax, min(Self.scoreMax, difference / deviation))
     }
 
-    /// Returns the value's score against the earlier values, then adds the value, clipped at `limit` deviations, so
-    /// that an outlier does not distort the baseline.
+    /// Returns the value's score against the earlier values, then adds the value.
+    /// The value is clipped at `limit` deviations, so that an outlier does not distort the baseline.
     package mutating func observe(_ value: Double, limit: Double, samplesMin: Double) -> Double? {
         let score = score(of: value, samplesMin: samplesMin)
         guard let score, abs(score) > limit, deviation > 0 else {

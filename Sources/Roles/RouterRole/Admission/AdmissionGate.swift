@@ -118,7 +118,7 @@ struct AdmissionGate {
             return TraceError(
                 .exhausted,
                 "The server's \(volume.name) has \(volume.bytes) bytes free and needs \(freeBytesMin()) to finish"
-                    + " what it holds" + (rowsToCome > 0 ? place : ""),
+                    + " its backlog" + (rowsToCome > 0 ? place : ""),
                 remedy: "Batches are taken again once there is room"
             )
         }
