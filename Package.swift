@@ -8,7 +8,7 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"), .treatAllWarnings(as: .error),
 ]
 
-/// C wrappers and the event decoder: every unsafe use is spelled out.
+/// All libraries: every unsafe use is marked.
 let memoryStrict: [SwiftSetting] = strict + [.strictMemorySafety()]
 
 let argumentParser: Target.Dependency = .product(
@@ -66,7 +66,7 @@ let package = Package(
         .target(name: "CSocketMeter", path: "Sources/Platform/CSocketMeter"),
 
         // MARK: Vocabulary and the operating system
-        .target(name: "TraceModel", path: "Sources/Model/TraceModel", swiftSettings: strict),
+        .target(name: "TraceModel", path: "Sources/Model/TraceModel", swiftSettings: memoryStrict),
         .target(
             name: "SystemIO",
             dependencies: ["CBuildInfo", "CChecksum", "CCrashCell", "CLinux", "TraceModel"],
@@ -110,7 +110,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Sources/Transport/HTTPServing",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
 
         // MARK: What the project exists for
@@ -118,7 +118,7 @@ let package = Package(
             name: "TraceTime",
             dependencies: ["TraceModel"],
             path: "Sources/Wire/TraceTime",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "TraceWire",
@@ -130,49 +130,49 @@ let package = Package(
             name: "IngestLog",
             dependencies: ["CChecksum", "SystemIO", "TraceModel"],
             path: "Sources/Log/IngestLog",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "TraceMetrics",
             dependencies: ["SystemIO", "TraceModel"],
             path: "Sources/Output/TraceMetrics",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "TraceFiles",
             dependencies: ["Compression", "SystemIO", "TraceModel"],
             path: "Sources/Output/TraceFiles",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "TraceSummaries",
             dependencies: ["SystemIO", "TraceFiles", "TraceModel"],
             path: "Sources/Output/TraceSummaries",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "ConfigurationText",
             dependencies: ["TraceModel"],
             path: "Sources/Operation/ConfigurationText",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "ActivityMonitoring",
             dependencies: ["TraceModel"],
             path: "Sources/Processing/ActivityMonitoring",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "AnomalyRules",
             dependencies: ["ConfigurationText", "SystemIO", "TraceModel"],
             path: "Sources/Processing/AnomalyRules",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "ClusterConfiguration",
             dependencies: ["ConfigurationText", "SystemIO", "TraceModel", "TraceTime"],
             path: "Sources/Operation/ClusterConfiguration",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "ClusterMessages",
@@ -188,7 +188,7 @@ let package = Package(
                 "TraceWire",
             ],
             path: "Sources/Processing/TraceProcessing",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
 
         // MARK: Roles: libraries that never import one another and never import C
@@ -200,7 +200,7 @@ let package = Package(
                 "TraceMetrics", "TraceModel", "TraceTime", "TraceWire", "ZeroMQ", logging,
             ],
             path: "Sources/Roles/RouterRole",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "WorkerRole",
@@ -210,7 +210,7 @@ let package = Package(
                 "TraceProcessing", "TraceTime", "TraceWire", "ZeroMQ", logging,
             ],
             path: "Sources/Roles/WorkerRole",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "AggregatorRole",
@@ -223,7 +223,7 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
             ],
             path: "Sources/Roles/AggregatorRole",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
         .target(
             name: "OperatorTools",
@@ -235,7 +235,7 @@ let package = Package(
                 "TraceWire",
             ],
             path: "Sources/Operation/OperatorTools",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
 
         // MARK: Measuring a running cluster from outside
@@ -249,7 +249,7 @@ let package = Package(
                 "TraceSummaries", "TraceTime", "TraceWire",
             ],
             path: "Sources/Bench/TraceBench",
-            swiftSettings: strict
+            swiftSettings: memoryStrict
         ),
 
         // MARK: Executables: parse options, wire, run, exit code

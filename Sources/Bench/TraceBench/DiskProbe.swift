@@ -42,9 +42,9 @@ package struct DiskProbe: Sendable, Codable {
         _ buffer: inout RawBuffer,
         with byte: UInt8
     ) throws(SystemError) {
-        buffer.mutableBytes.initializeMemory(as: UInt8.self, repeating: byte)
+        unsafe buffer.mutableBytes.initializeMemory(as: UInt8.self, repeating: byte)
         for offset in stride(from: 0, to: fileBytes, by: buffer.count) {
-            try file.write(buffer.bytes, at: offset)
+            try unsafe file.write(buffer.bytes, at: offset)
         }
     }
 
@@ -54,13 +54,13 @@ package struct DiskProbe: Sendable, Codable {
     ) throws(SystemError) -> LatencyRecorder {
         var group = RawBuffer(capacity: size, alignment: alignment)
         group.commit(size)
-        group.mutableBytes.initializeMemory(as: UInt8.self, repeating: 0xA5)
+        unsafe group.mutableBytes.initializeMemory(as: UInt8.self, repeating: 0xA5)
         var latency = LatencyRecorder()
         var offset = 0
         for _ in 0..<groupsMax {
             if offset + size > fileBytes { offset = 0 }
             let began = WallClock.monotonic()
-            try file.write(group.bytes, at: offset)
+            try unsafe file.write(group.bytes, at: offset)
             try file.syncData()
             latency.record(WallClock.monotonic() - began)
             offset += size
@@ -116,7 +116,7 @@ package final class DiskWatch: Sendable {
     /// must always be called.
     package init?(directory: String) {
         var info = stat()
-        guard stat(directory, &info) == 0 else { return nil }
+        guard unsafe stat(directory, &info) == 0 else { return nil }
         let path = "/sys/dev/block/\(Self.number(of: info.st_dev))/stat"
         guard FileSystem.exists(path) else { return nil }
         let state = State()
@@ -141,11 +141,11 @@ package final class DiskWatch: Sendable {
     private static func watch(_ path: String, _ state: State) {
         guard let file = try? File(path, .read) else { return }
         var next = WallClock.monotonic()
-        withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
+        unsafe withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
             while !state.isStopping.load(ordering: .relaxed) {
-                guard let count = try? file.read(into: buffer, at: 0) else { return }
+                guard let count = try? unsafe file.read(into: buffer, at: 0) else { return }
                 state.silence.withLock {
-                    $0.update(with: buffer[..<count], now: WallClock.monotonic())
+                    unsafe $0.update(with: buffer[..<count], now: WallClock.monotonic())
                 }
                 next += spacing
                 Pause.until(next)

@@ -44,7 +44,7 @@ package enum FloorServer {
         fflush(nil)
         var byte: UInt8 = 0
         while true {
-            let count = read(STDIN_FILENO, &byte, 1)
+            let count = unsafe read(STDIN_FILENO, &byte, 1)
             if count == 0 || (count < 0 && errno != EINTR) { return }
         }
     }
@@ -63,15 +63,15 @@ package final class FloorProcess {
     package init(program: String) throws {
         let input = try Self.makePipe()
         let output = try Self.makePipe()
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, input.reading, STDIN_FILENO)
-        posix_spawn_file_actions_adddup2(&actions, output.writing, STDOUT_FILENO)
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_adddup2(&actions, input.reading, STDIN_FILENO)
+        unsafe posix_spawn_file_actions_adddup2(&actions, output.writing, STDOUT_FILENO)
         var child = pid_t()
-        let arguments = [strdup(program), strdup("floor"), nil]
-        defer { for argument in arguments { free(argument) } }
-        let code = posix_spawn(&child, program, &actions, nil, arguments, environ)
+        let arguments = unsafe [strdup(program), strdup("floor"), nil]
+        defer { for unsafeargument in unsafe arguments { unsafe free(argument) } }
+        let code = unsafe posix_spawn(&child, program, &actions, nil, arguments, environ)
         Glibc.close(input.reading)
         Glibc.close(output.writing)
         defer { Glibc.close(output.reading) }
@@ -98,14 +98,16 @@ package final class FloorProcess {
     private static func readPort(_ descriptor: Int32) -> Int? {
         var text: [UInt8] = []
         var byte: UInt8 = 0
-        while read(descriptor, &byte, 1) == 1, byte != UInt8(ascii: "\n") { text.append(byte) }
+        while unsafe read(descriptor, &byte, 1) == 1, byte != UInt8(ascii: "\n") {
+            text.append(byte)
+        }
         return Int(String(decoding: text, as: UTF8.self))
     }
 
     /// Makes a pipe whose ends are closed on exec, except where they are duplicated.
     private static func makePipe() throws(SystemError) -> (reading: Int32, writing: Int32) {
         var ends: [Int32] = [0, 0]
-        try systemCall("pipe", "") { pipe(&ends) }
+        try systemCall("pipe", "") { unsafe pipe(&ends) }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         return (ends[0], ends[1])
     }

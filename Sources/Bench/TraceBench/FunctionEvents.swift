@@ -110,13 +110,13 @@ struct GrowingCounters {
         to target: UnsafeMutableRawPointer
     ) {
         for index in 0..<(width - 1) {
-            target.storeBytes(
+            unsafe target.storeBytes(
                 of: UInt8(truncatingIfNeeded: value >> UInt64(7 * index)) | 0x80,
                 toByteOffset: index,
                 as: UInt8.self
             )
         }
-        target.storeBytes(
+        unsafe target.storeBytes(
             of: UInt8(truncatingIfNeeded: value >> UInt64(7 * (width - 1))) & 0x7F,
             toByteOffset: width - 1,
             as: UInt8.self

@@ -62,7 +62,7 @@ package struct KeyBench {
         while sent < events {
             let batch = batch(kind, sent..<min(sent + Self.batchEvents, events), keys)
             let began = WallClock.threadTime()
-            _ = try batch.withUnsafeBytes { try worker.apply($0) }
+            _ = try unsafe batch.withUnsafeBytes { try unsafe worker.apply($0) }
             figure.applyNanoseconds += WallClock.threadTime() - began
             sent += Self.batchEvents
             windowBytes += batch.count
@@ -91,7 +91,7 @@ package struct KeyBench {
             let (turn, part) = number.quotientAndRemainder(dividingBy: kind.eventsPerKey)
             append(kind, turn % keys, part, timestamp, to: &batch)
         }
-        return Array(batch.bytes)
+        return unsafe Array(batch.bytes)
     }
 
     /// Formats seconds and milliseconds since the epoch.

@@ -10,7 +10,7 @@ enum Pause {
             tv_sec: Int(moment / 1_000_000_000),
             tv_nsec: Int(moment % 1_000_000_000)
         )
-        while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
+        while unsafe clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
     }
 }
 

@@ -23,17 +23,19 @@ extension StageBench {
         )
         var group = LogGroup()
         var index = EventIndex()
-        let figure = try measure("log append") {
+        let figure = try unsafe measure("log append") {
             source.nextRound()
         } body: { batch in
-            let body = group.append(.batch, arrival: WallClock.now(), bodyBytes: batch.count)
-            UnsafeMutableRawBufferPointer(start: body, count: batch.count).copyMemory(from: batch)
+            let body = unsafe group.append(.batch, arrival: WallClock.now(), bodyBytes: batch.count)
+            unsafe UnsafeMutableRawBufferPointer(start: body, count: batch.count).copyMemory(
+                from: batch
+            )
             if group.offsets.count == Self.groupBatches {
                 try writer.commit(&group, countsAt: { _ in LogCounts() }, head: { _ in })
                 group.removeAll(keeping: 64 << 20)
                 try writer.trim(below: writer.end)
             }
-            return try BatchScanner.scan(batch, into: &index).total
+            return try unsafe BatchScanner.scan(batch, into: &index).total
         }
         writer.close()
         return figure
@@ -51,18 +53,19 @@ extension StageBench {
         var events = RoutedEvents()
         var firsts: [Int] = []
         var index = EventIndex()
-        return try measure("split function") {
+        return try unsafe measure("split function") {
             group.removeAll(keeping: 64 << 20)
             events.removeAll()
             firsts = []
             for batch in source.nextRound() {
-                let body = group.append(.batch, arrival: 0, bodyBytes: batch.count)
-                try batch.withUnsafeBytes { batch in
-                    UnsafeMutableRawBufferPointer(start: body, count: batch.count).copyMemory(
-                        from: batch
-                    )
+                let body = unsafe group.append(.batch, arrival: 0, bodyBytes: batch.count)
+                try unsafe batch.withUnsafeBytes { batch in
+                    unsafe UnsafeMutableRawBufferPointer(start: body, count: batch.count)
+                        .copyMemory(
+                            from: batch
+                        )
                     firsts.append(events.count)
-                    _ = try BatchScanner.scan(batch, into: &index)
+                    _ = try unsafe BatchScanner.scan(batch, into: &index)
                 }
                 for position in 0..<index.count {
                     events.append(RoutedEvents.Entry(index[position], hostHash: 1))

@@ -34,7 +34,7 @@ final class StageWorker {
         var text = Self.hostName
         (host, hostHash) = text.withUTF8 { text in
             let bytes = UnsafeRawBufferPointer(text)
-            return (
+            return unsafe (
                 files.registerHost(ByteView(bytes), isThisMachine: true), Slot.hash(host: bytes)
             )
         }
@@ -43,7 +43,7 @@ final class StageWorker {
     /// Applies its share of a batch; returns the number of events.
     func apply(_ share: UnsafeRawBufferPointer) throws -> Int {
         lsn += LSN(share.count)
-        let view = TraceBatchView(
+        let view = unsafe TraceBatchView(
             bytes: share,
             host: host,
             hostHash: hostHash,
@@ -83,14 +83,14 @@ final class StageWorker {
         where isOwned: (UInt32) -> Bool = { _ in true }
     ) throws -> [UInt8] {
         var index = EventIndex()
-        return try batch.withUnsafeBytes { bytes in
-            _ = try BatchScanner.scan(bytes, into: &index)
+        return try unsafe batch.withUnsafeBytes { bytes in
+            _ = try unsafe BatchScanner.scan(bytes, into: &index)
             var share: [UInt8] = []
             for position in 0..<index.count where index[position].resource == resource {
                 let entry = index[position]
                 guard isOwned(entry.processID) else { continue }
                 let start = Int(entry.offset)
-                share += bytes[start..<(start + Int(entry.length))]
+                unsafe share += bytes[start..<(start + Int(entry.length))]
             }
             return share
         }
@@ -111,7 +111,7 @@ extension StageBench {
     func sort() throws -> StageFigure {
         var sorter = NaturalMergeSort<Rank>()
         var random = BenchRandom(seed: 3)
-        return try measure("sort") {
+        return try unsafe measure("sort") {
             [[]]
         } body: { _ in
             var left = events
@@ -124,7 +124,7 @@ extension StageBench {
                     let isLate = random.below(16) == 0
                     ranks.append(Rank(time: isLate ? time - 5_000 : time, pid: 1))
                 }
-                sorter.sort(ranks.elements) { $0.time < $1.time }
+                unsafe sorter.sort(ranks.elements) { $0.time < $1.time }
                 left -= ranks.count
             }
             return events
@@ -136,7 +136,7 @@ extension StageBench {
         var values = [SummaryValues](repeating: SummaryValues(), count: Self.functions)
         var sketches = [QuantileSketch](repeating: QuantileSketch(), count: Self.functions)
         var random = BenchRandom(seed: 4)
-        return try measure("statistics") {
+        return try unsafe measure("statistics") {
             [[]]
         } body: { _ in
             for _ in 0..<events {
@@ -155,7 +155,7 @@ extension StageBench {
         var watches = [SpikeWatch](repeating: SpikeWatch(), count: Self.functions)
         var random = BenchRandom(seed: 5)
         var findings = 0
-        return try measure("anomaly rules") {
+        return try unsafe measure("anomaly rules") {
             [[]]
         } body: { _ in
             for event in 0..<events {
@@ -191,17 +191,17 @@ extension StageBench {
         )
         var name = "bench"
         let host = name.withUTF8 {
-            files.registerHost(ByteView(UnsafeRawBufferPointer($0)), isThisMachine: true)
+            unsafe files.registerHost(ByteView(UnsafeRawBufferPointer($0)), isThisMachine: true)
         }
         let (json, csv) = (files.json(host).target, files.csv.target)
         let field = files.hostField(host)
         var time = WallClock.now() / 1_000 * 1_000
         var functionName = "service::handler_17::process"
-        return try measure("\(kind.rawValue) function") {
+        return try unsafe measure("\(kind.rawValue) function") {
             [[]]
         } body: { _ in
             try functionName.withUTF8 { name in
-                let name = ByteView(UnsafeRawBufferPointer(name))
+                let name = unsafe ByteView(UnsafeRawBufferPointer(name))
                 for event in 0..<UInt64(events) {
                     time += 1_000
                     let pid = UInt32(1_000 + event % 200)
@@ -281,7 +281,7 @@ struct PageStage {
             let began = WallClock.monotonic()
             let reading = store.reading()
             let page = Exposition.render(reading, .all, .text, now: 0)
-            _ = try page.withUnsafeBytes { try Gzip.compress($0) }
+            _ = try unsafe page.withUnsafeBytes { try unsafe Gzip.compress($0) }
             let passed = WallClock.monotonic() - began
             let count = reading.families.reduce(0) { $0 + $1.count }
             guard round > 0 else { continue }
@@ -307,7 +307,7 @@ struct PageStage {
             for function in 0..<functions {
                 var name = "bench::function_\(function)"
                 name.withUTF8 {
-                    let name = ByteView(UnsafeRawBufferPointer($0))
+                    let name = unsafe ByteView(UnsafeRawBufferPointer($0))
                     series.begin(SeriesSet(), count: 1, name: name)
                     series.add(.functionCallsTotal, Double(function * process))
                     _ = series.end()

@@ -123,19 +123,19 @@ package struct StageBench {
     private func scan(_ mix: EventMix) throws -> StageFigure {
         var source = source(of: mix)
         var index = EventIndex()
-        return try measure("scan \(mix.rawValue)") {
+        return try unsafe measure("scan \(mix.rawValue)") {
             source.nextRound()
         } body: { batch in
-            try BatchScanner.scan(batch, into: &index).total
+            try unsafe BatchScanner.scan(batch, into: &index).total
         }
     }
 
     private func decode() throws -> StageFigure {
         var source = source(of: .function)
-        return try measure("decode function") {
+        return try unsafe measure("decode function") {
             source.nextRound()
         } body: { batch in
-            var payloads = EventPayloads(of: .function, in: batch)
+            var payloads = unsafe EventPayloads(of: .function, in: batch)
             var events = 0
             // Using the event keeps the compiler from removing its decoding.
             while let payload = payloads.next() {
@@ -152,21 +152,23 @@ package struct StageBench {
         var parser = TimestampParser(zone: zone)
         let stampBytes = StampClock.byteCount
         var time = WallClock.now()
-        return try measure("timestamp") {
+        return try unsafe measure("timestamp") {
             var stamps = [UInt8](repeating: 0, count: events * stampBytes)
-            stamps.withUnsafeMutableBytes { bytes in
+            unsafe stamps.withUnsafeMutableBytes { bytes in
                 guard let base = bytes.baseAddress else { return }
                 for index in 0..<events {
                     time += 2_000
-                    clock.write(time, to: base + index * stampBytes)
+                    unsafe clock.write(time, to: base + index * stampBytes)
                 }
             }
             return [stamps]
         } body: { stamps in
             var valid = 0
             for start in stride(from: 0, to: stamps.count, by: stampBytes) {
-                let text = UnsafeRawBufferPointer(rebasing: stamps[start..<(start + stampBytes)])
-                if parser.parse(ByteView(text), arrival: 0).nanoseconds > 0 { valid += 1 }
+                let text = unsafe UnsafeRawBufferPointer(
+                    rebasing: stamps[start..<(start + stampBytes)]
+                )
+                if unsafe parser.parse(ByteView(text), arrival: 0).nanoseconds > 0 { valid += 1 }
             }
             return valid
         }
@@ -182,10 +184,10 @@ package struct StageBench {
             zone: zone,
             root: root
         )
-        return try measure("worker \(resource.name)") {
+        return try unsafe measure("worker \(resource.name)") {
             try source.nextRound().map { try StageWorker.share(of: resource, in: $0) }
         } body: { share in
-            try worker.apply(share)
+            try unsafe worker.apply(share)
         }
     }
 
@@ -213,13 +215,13 @@ package struct StageBench {
         )
         var closed: [ClosedFile] = []
         var window: UInt64 = 0
-        var figure = try measure(name) {
+        var figure = try unsafe measure(name) {
             for batch in source.nextRound() {
                 for worker in workers {
                     let share = try StageWorker.share(of: .function, in: batch) {
                         Int($0) % workers.count == worker.index
                     }
-                    _ = try share.withUnsafeBytes { try worker.apply($0) }
+                    _ = try unsafe share.withUnsafeBytes { try unsafe worker.apply($0) }
                 }
             }
             closed = try workers.flatMap { try $0.closeWindow(window) }
@@ -261,7 +263,7 @@ package struct StageBench {
         for round in 0...rounds {
             let batches = try prepare()
             let began = WallClock.threadTime()
-            let events = try measured(batches, body)
+            let events = try unsafe measured(batches, body)
             guard round > 0 else { continue }
             costs.append(Double(WallClock.threadTime() - began) / Double(max(1, events)))
             total += events
@@ -280,7 +282,7 @@ package struct StageBench {
         _ body: (UnsafeRawBufferPointer) throws -> Int
     ) rethrows -> Int {
         var events = 0
-        for batch in batches { events += try batch.withUnsafeBytes(body) }
+        for batch in batches { unsafe events += try batch.withUnsafeBytes(body) }
         return events
     }
 }

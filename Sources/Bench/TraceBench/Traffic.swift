@@ -28,7 +28,7 @@ package struct BatchTemplate: Sendable {
     /// Makes a template of the batch in `encoder`, whose events have `StampClock.placeholder` as timestamp; the encoder
     /// is not changed. `marks` are those of the counters, in the order in which the batch contains them.
     init(_ encoder: borrowing BatchEncoder, marks: [GrowingCounters.Mark] = []) {
-        bytes = [UInt8](encoder.bytes)
+        bytes = unsafe [UInt8](encoder.bytes)
         events = encoder.eventCount
         var search = ByteSearch(bytes)
         let placeholder = Array(StampClock.placeholder.utf8)
@@ -44,9 +44,13 @@ package struct BatchTemplate: Sendable {
             preconditionFailure("no such width")
         }
         var text = [UInt8](repeating: 0, count: mark.width)
-        text.withUnsafeMutableBytes { text in
+        unsafe text.withUnsafeMutableBytes { text in
             guard let base = text.baseAddress else { return }
-            GrowingCounters.write(GrowingCounters.mark(index, width), width: mark.width, to: base)
+            unsafe GrowingCounters.write(
+                GrowingCounters.mark(index, width),
+                width: mark.width,
+                to: base
+            )
         }
         return text
     }
@@ -63,14 +67,14 @@ package struct BatchTemplate: Sendable {
         var batch = bytes
         let span = max(0, end - start)
         let count = Int64(stamps.count)
-        batch.withUnsafeMutableBytes { buffer in
+        unsafe batch.withUnsafeMutableBytes { buffer in
             guard let base = buffer.baseAddress else { return }
             for (index, offset) in stamps.enumerated() {
-                clock.write(start + span * Int64(index + 1) / count, to: base + offset)
+                unsafe clock.write(start + span * Int64(index + 1) / count, to: base + offset)
             }
             for counter in counters {
                 let mark = counter.mark
-                GrowingCounters.write(
+                unsafe GrowingCounters.write(
                     mark.base + pass * growth[mark.key],
                     width: mark.width,
                     to: base + counter.offset
@@ -118,8 +122,8 @@ package struct StampClock: Sendable {
     package mutating func write(_ time: EpochNanoseconds, to target: UnsafeMutableRawPointer) {
         let milliseconds = Int(time) / 1_000_000
         if milliseconds != millisecond { render(milliseconds) }
-        text.withUnsafeBytes { source in
-            UnsafeMutableRawBufferPointer(start: target, count: Self.byteCount).copyMemory(
+        unsafe text.withUnsafeBytes { source in
+            unsafe UnsafeMutableRawBufferPointer(start: target, count: Self.byteCount).copyMemory(
                 from: source
             )
         }

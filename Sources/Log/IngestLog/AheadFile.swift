@@ -26,13 +26,19 @@ package struct AheadFile: ~Copyable {
         precondition(head.count == place && group.byteCount >= recordBytes)
         precondition(recordBytes >= File.blockBytes, "a large record is several blocks long")
         let behind = place + group.byteCount
-        let bytes = group.bytes(padding: File.padding(behind: behind))
-        try file.write(head, at: 0)
-        try file.write(UnsafeRawBufferPointer(rebasing: bytes[..<File.blockBytes]), at: place)
+        let bytes = unsafe group.bytes(padding: File.padding(behind: behind))
+        try unsafe file.write(head, at: 0)
+        try unsafe file.write(
+            UnsafeRawBufferPointer(rebasing: bytes[..<File.blockBytes]),
+            at: place
+        )
         if group.byteCount > recordBytes {
             // From the start of the block in which the record ends, as that block is written as a whole.
             let last = recordBytes / File.blockBytes * File.blockBytes
-            try file.write(UnsafeRawBufferPointer(rebasing: bytes[last...]), at: place + last)
+            try unsafe file.write(
+                UnsafeRawBufferPointer(rebasing: bytes[last...]),
+                at: place + last
+            )
         }
         try file.syncData()
     }
@@ -82,8 +88,8 @@ package struct AheadFileWriter {
             let file = try File(path, .replace)
             let zeros = Zeros()
             try zeros.write(place, to: file, at: 0)
-            let record = group.bytes(padding: File.padding(behind: recordBytes))
-            try file.writeInPieces(record, at: place)
+            let record = unsafe group.bytes(padding: File.padding(behind: recordBytes))
+            try unsafe file.writeInPieces(record, at: place)
             let behind = place + record.count
             try zeros.write(capacity - behind, to: file, at: behind)
             try file.syncData()
@@ -121,11 +127,16 @@ package struct AheadFileWriter {
         var wanted = LogRecord.headerBytes
         while true {
             var buffer = RawBuffer(capacity: wanted)
-            let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(wanted), count: wanted)
-            buffer.commit(try file.read(into: target, at: 0))
-            guard buffer.count == wanted, let start = buffer.bytes.baseAddress else { return nil }
-            let record = LogRecord(base: start)
-            switch RecordCheck.check(buffer.bytes, at: record.lsn, salt: salt) {
+            let target = unsafe UnsafeMutableRawBufferPointer(
+                start: buffer.reserve(wanted),
+                count: wanted
+            )
+            unsafe buffer.commit(try file.read(into: target, at: 0))
+            guard buffer.count == wanted, let start = unsafe buffer.bytes.baseAddress else {
+                return nil
+            }
+            let record = unsafe LogRecord(base: start)
+            switch unsafe RecordCheck.check(buffer.bytes, at: record.lsn, salt: salt) {
             case .valid: return record.type == .fileHead ? record.lsn : nil
             case .incomplete(let needed) where needed > wanted: wanted = needed
             case .incomplete, .invalid: return nil
@@ -135,22 +146,23 @@ package struct AheadFileWriter {
 }
 
 /// A block of zeros that is written repeatedly.
+@safe
 private struct Zeros: ~Copyable {
     private let block = UnsafeMutableRawBufferPointer.allocate(
         byteCount: File.directBytesUsual,
         alignment: File.blockBytes
     )
 
-    init() { block.initializeMemory(as: UInt8.self, repeating: 0) }
+    init() { unsafe block.initializeMemory(as: UInt8.self, repeating: 0) }
 
-    deinit { block.deallocate() }
+    deinit { unsafe block.deallocate() }
 
     func write(_ count: Int, to file: borrowing File, at offset: Int) throws(SystemError) {
         var written = 0
         while written < count {
-            let piece = min(block.count, count - written)
-            let bytes = UnsafeRawBufferPointer(rebasing: block[..<piece])
-            try file.writeDirectly(bytes, at: offset + written)
+            let piece = unsafe min(block.count, count - written)
+            let bytes = unsafe UnsafeRawBufferPointer(rebasing: block[..<piece])
+            try unsafe file.writeDirectly(bytes, at: offset + written)
             written += piece
         }
     }
@@ -173,7 +185,10 @@ extension File {
         while written < bytes.count {
             let piece = min(Self.directBytesUsual, bytes.count - written)
             let range = written..<written + piece
-            try writeDirectly(UnsafeRawBufferPointer(rebasing: bytes[range]), at: offset + written)
+            try unsafe writeDirectly(
+                UnsafeRawBufferPointer(rebasing: bytes[range]),
+                at: offset + written
+            )
             written += piece
         }
     }

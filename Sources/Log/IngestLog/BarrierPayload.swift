@@ -55,7 +55,9 @@ package struct BarrierPayload: Equatable, Sendable {
                 throw TraceError(.corrupt, "A barrier record is cut off")
             }
             defer { at += MemoryLayout<Integer>.size }
-            return Integer(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: Integer.self))
+            return unsafe Integer(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: Integer.self)
+            )
         }
         window = try take(UInt64.self)
         guard let reason = Reason(rawValue: try take(UInt8.self)) else {
@@ -66,7 +68,7 @@ package struct BarrierPayload: Equatable, Sendable {
         guard bytes.count - at >= length else {
             throw TraceError(.corrupt, "A barrier record is cut off")
         }
-        stem = String(decoding: bytes[at..<at + length], as: UTF8.self)
+        stem = unsafe String(decoding: bytes[at..<at + length], as: UTF8.self)
         at += length
         guard try take(UInt8.self) == UInt8(Resource.count) else {
             throw TraceError(.corrupt, "A barrier record knows other resources")
@@ -120,7 +122,7 @@ package struct DamagePayload: Equatable, Sendable {
 
     /// - Throws: `TraceError(.corrupt)` if the bytes are not such a range.
     package init(decoding bytes: UnsafeRawBufferPointer) throws(TraceError) {
-        var reader = StateReader(bytes)
+        var reader = unsafe StateReader(bytes)
         let from = try reader.integer(UInt64.self)
         let to = try reader.integer(UInt64.self)
         guard from < to else { throw TraceError(.corrupt, "A damage record is out of shape") }

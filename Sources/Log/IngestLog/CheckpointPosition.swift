@@ -34,7 +34,7 @@ package enum CheckpointPosition {
         try? file(of: worker).read(remedy: remedy(for: worker))?.withBody { reader in
             guard try reader.integer(UInt32.self) != blankVersion else { return nil }
             // The window follows the LSN and the window's start.
-            _ = try reader.bytes(16)
+            _ = try unsafe reader.bytes(16)
             return try reader.integer(UInt64.self)
         }
     }
@@ -43,11 +43,13 @@ package enum CheckpointPosition {
     package static func glance(at worker: WorkerName) -> LSN? {
         var head = [UInt8](repeating: 0, count: MirroredFile.headBytes + 12)
         guard let file = try? File(ClusterPaths.checkpoint(of: worker), .read),
-            let count = try? head.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }),
+            let count = try? unsafe head.withUnsafeMutableBytes({
+                try unsafe file.read(into: $0, at: 0)
+            }),
             count == head.count
         else { return nil }
-        return head.withUnsafeBytes {
-            LSN(littleEndian: $0.loadUnaligned(fromByteOffset: count - 8, as: LSN.self))
+        return unsafe head.withUnsafeBytes {
+            unsafe LSN(littleEndian: $0.loadUnaligned(fromByteOffset: count - 8, as: LSN.self))
         }
     }
 

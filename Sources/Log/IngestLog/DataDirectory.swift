@@ -119,18 +119,18 @@ package struct DataDirectory: Sendable {
 
             """
         let whole = text + Self.checksumLine(of: Array(text.utf8))
-        try Array(whole.utf8).withUnsafeBytes { try FileSystem.publish(path, $0) }
+        try unsafe Array(whole.utf8).withUnsafeBytes { try unsafe FileSystem.publish(path, $0) }
     }
 
     /// Returns the line, which always has the same length.
     private static func checksumLine(of bytes: [UInt8]) -> String {
-        let digits = String(bytes.withUnsafeBytes { Checksum.crc32c($0) }, radix: 16)
+        let digits = unsafe String(bytes.withUnsafeBytes { unsafe Checksum.crc32c($0) }, radix: 16)
         return "crc32c=" + String(repeating: "0", count: 8 - digits.utf8.count) + digits + "\n"
     }
 
     private static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)
-        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
         return String(
             decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
             as: UTF8.self

@@ -56,8 +56,8 @@ package enum HashSecret {
     }
 
     private static func checksum(of secret: [UInt8]) -> [UInt8] {
-        let sum = secret.withUnsafeBytes { Checksum.crc32c($0) }
-        return withUnsafeBytes(of: sum.littleEndian) { Array($0) }
+        let sum = unsafe secret.withUnsafeBytes { unsafe Checksum.crc32c($0) }
+        return unsafe withUnsafeBytes(of: sum.littleEndian) { unsafe Array($0) }
     }
 
     private static func content(of path: String) throws -> [UInt8]? {
@@ -80,7 +80,9 @@ package enum HashSecret {
         let temporary = path + ".new"
         let file = try File(temporary, .replace, mode: 0o600)
         try FileSystem.setMode(temporary, 0o600)
-        try (secret + checksum(of: secret)).withUnsafeBytes { try file.write($0, at: 0) }
+        try unsafe (secret + checksum(of: secret)).withUnsafeBytes {
+            try unsafe file.write($0, at: 0)
+        }
         try file.syncData()
         try FileSystem.rename(temporary, to: path)
     }

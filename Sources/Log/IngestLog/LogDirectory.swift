@@ -39,13 +39,13 @@ package struct LogDirectory: Sendable {
         let size = try file.size()
         func header(at offset: Int) throws(SystemError) -> (LogRecordType?, Int, Int)? {
             var buffer = RawBuffer(capacity: LogRecord.headerBytes)
-            let target = UnsafeMutableRawBufferPointer(
+            let target = unsafe UnsafeMutableRawBufferPointer(
                 start: buffer.reserve(LogRecord.headerBytes),
                 count: LogRecord.headerBytes
             )
-            buffer.commit(try file.read(into: target, at: offset))
+            unsafe buffer.commit(try file.read(into: target, at: offset))
             guard buffer.count == LogRecord.headerBytes else { return nil }
-            let record = LogRecord(base: UnsafeRawPointer(buffer.base))
+            let record = unsafe LogRecord(base: UnsafeRawPointer(buffer.base))
             guard record.hasMagic, record.lsn == base + LSN(offset), record.salt == salt,
                 record.payloadBytes <= Limits.logRecordBytesMax
             else { return nil }

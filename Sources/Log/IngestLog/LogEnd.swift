@@ -30,10 +30,12 @@ package struct LogEnd: Sendable {
     package static func read(salt: UInt32) -> LogEnd? {
         guard let bytes = try? FileSystem.contents(ClusterPaths.logEnd) else { return nil }
         let boot = currentBoot()
-        return bytes.withUnsafeBytes { whole in
+        return unsafe bytes.withUnsafeBytes { whole in
             stride(from: 0, to: whole.count, by: placeBytes).compactMap { start -> LogEnd? in
-                let place = UnsafeRawBufferPointer(rebasing: whole[start...].prefix(placeBytes))
-                return try? LogEnd(decoding: place, salt: salt, boot: boot)
+                let place = unsafe UnsafeRawBufferPointer(
+                    rebasing: whole[start...].prefix(placeBytes)
+                )
+                return try? unsafe LogEnd(decoding: place, salt: salt, boot: boot)
             }.max { $0.end < $1.end }
         }
     }
@@ -43,13 +45,15 @@ package struct LogEnd: Sendable {
         salt: UInt32,
         boot: [UInt8]
     ) throws(TraceError) {
-        var reader = StateReader(place)
+        var reader = unsafe StateReader(place)
         let damaged = TraceError(.corrupt, "\(ClusterPaths.logEnd) is damaged")
         guard try reader.integer(UInt32.self) == Self.magic else { throw damaged }
         let checksum = try reader.integer(UInt32.self)
         let count = Int(try reader.integer(UInt32.self))
         guard count <= reader.remaining,
-            Checksum.crc32c(UnsafeRawBufferPointer(rebasing: place[8..<Self.headBytes + count]))
+            unsafe Checksum.crc32c(
+                UnsafeRawBufferPointer(rebasing: place[8..<Self.headBytes + count])
+            )
                 == checksum,
             try reader.integer(UInt32.self) == salt
         else { throw damaged }
@@ -62,16 +66,18 @@ package struct LogEnd: Sendable {
         counts.rejected = try reader.integer(UInt64.self)
         counts.deadLettered = try reader.integer(UInt64.self)
         self.counts = counts
-        let written = try reader.counted()
-        isOfThisBoot = !boot.isEmpty && written.elementsEqual(boot)
-        state = Array(try reader.counted())
+        let written = try unsafe reader.counted()
+        isOfThisBoot = unsafe !boot.isEmpty && written.elementsEqual(boot)
+        state = unsafe Array(try reader.counted())
     }
 
     /// Returns the machine's boot id; empty if the kernel does not provide it.
     fileprivate static func currentBoot() -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 36)
         guard let file = try? File("/proc/sys/kernel/random/boot_id", .read),
-            let count = try? bytes.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }),
+            let count = try? unsafe bytes.withUnsafeMutableBytes({
+                try unsafe file.read(into: $0, at: 0)
+            }),
             count == bytes.count
         else { return [] }
         return bytes
@@ -118,10 +124,14 @@ package struct LogEndFile: ~Copyable {
         place.append(integer: UInt32(boot.count))
         for byte in boot { place.append(byte: byte) }
         place.append(integer: UInt32(state.count))
-        place.append(state)
-        let checksum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: place.bytes[8...]))
-        place.mutableBytes.storeBytes(of: checksum.littleEndian, toByteOffset: 4, as: UInt32.self)
-        try file.write(place.bytes, at: isSecond ? LogEnd.placeBytes : 0)
+        unsafe place.append(state)
+        let checksum = unsafe Checksum.crc32c(UnsafeRawBufferPointer(rebasing: place.bytes[8...]))
+        unsafe place.mutableBytes.storeBytes(
+            of: checksum.littleEndian,
+            toByteOffset: 4,
+            as: UInt32.self
+        )
+        try unsafe file.write(place.bytes, at: isSecond ? LogEnd.placeBytes : 0)
         isSecond.toggle()
     }
 }

@@ -27,7 +27,7 @@ package struct LogGroup: ~Copyable {
     /// Returns the record at an offset in `buffer`; valid until the group changes.
     package func record(at offset: Int) -> LogRecord {
         precondition(offset >= 0 && offset + LogRecord.headerBytes <= buffer.count)
-        return LogRecord(
+        return unsafe LogRecord(
             base: UnsafeRawPointer(buffer.bytes.baseAddress.unsafelyUnwrapped) + offset
         )
     }
@@ -42,58 +42,64 @@ package struct LogGroup: ~Copyable {
         precondition(bodyBytes <= Limits.messageBytesMax || type != .batch)
         let stride = LogRecord.stride(payloadBytes: bodyBytes)
         offsets.append(buffer.count)
-        let base = buffer.reserve(stride)
+        let base = unsafe buffer.reserve(stride)
         buffer.commit(stride)
-        (base + stride - 8).storeBytes(of: 0, as: UInt64.self)
-        base.initializeMemory(as: UInt8.self, repeating: 0, count: LogRecord.headerBytes)
-        base.storeBytes(of: LogRecord.magic.littleEndian, as: UInt32.self)
-        base.storeBytes(of: UInt32(bodyBytes).littleEndian, toByteOffset: 8, as: UInt32.self)
-        base.storeBytes(of: type.rawValue, toByteOffset: 12, as: UInt8.self)
-        base.storeBytes(of: LogRecord.version, toByteOffset: 13, as: UInt8.self)
-        base.storeBytes(of: arrival.littleEndian, toByteOffset: 32, as: Int64.self)
-        return base + LogRecord.headerBytes
+        unsafe (base + stride - 8).storeBytes(of: 0, as: UInt64.self)
+        unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: LogRecord.headerBytes)
+        unsafe base.storeBytes(of: LogRecord.magic.littleEndian, as: UInt32.self)
+        unsafe base.storeBytes(of: UInt32(bodyBytes).littleEndian, toByteOffset: 8, as: UInt32.self)
+        unsafe base.storeBytes(of: type.rawValue, toByteOffset: 12, as: UInt8.self)
+        unsafe base.storeBytes(of: LogRecord.version, toByteOffset: 13, as: UInt8.self)
+        unsafe base.storeBytes(of: arrival.littleEndian, toByteOffset: 32, as: Int64.self)
+        return unsafe base + LogRecord.headerBytes
     }
 
     /// Appends the host to the last record's body; once per record, after the body was filled.
     package mutating func setHost(_ host: UnsafeRawBufferPointer) {
         guard let last = offsets.last, let start = host.baseAddress else { return }
         precondition(host.count <= Limits.hostBytesMax)
-        let record = LogRecord(base: buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last)
+        let record = unsafe LogRecord(
+            base: buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
+        )
         precondition(record.hostBytes == 0)
         let body = record.payloadBytes
         let stride = LogRecord.stride(payloadBytes: body + host.count)
         // The record must already be counted here: a buffer that grows moves only counted bytes.
         let extra = last + stride - buffer.count
-        _ = buffer.reserve(extra)
+        _ = unsafe buffer.reserve(extra)
         buffer.commit(extra)
-        let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
-        let end = base + LogRecord.headerBytes + body
-        end.initializeMemory(
+        let base = unsafe buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
+        let end = unsafe base + LogRecord.headerBytes + body
+        unsafe end.initializeMemory(
             as: UInt8.self,
             repeating: 0,
             count: stride - LogRecord.headerBytes - body
         )
-        end.copyMemory(from: start, byteCount: host.count)
-        base.storeBytes(
+        unsafe end.copyMemory(from: start, byteCount: host.count)
+        unsafe base.storeBytes(
             of: UInt32(body + host.count).littleEndian,
             toByteOffset: 8,
             as: UInt32.self
         )
-        base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 14, as: UInt16.self)
+        unsafe base.storeBytes(
+            of: UInt16(host.count).littleEndian,
+            toByteOffset: 14,
+            as: UInt16.self
+        )
     }
 
     /// Sets the meaning of the fields in the last record's batch.
     package mutating func setSemantics(_ semantics: Semantics) {
         guard let last = offsets.last else { return }
-        let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
-        base.storeBytes(of: semantics.rawValue, toByteOffset: 120, as: UInt8.self)
+        let base = unsafe buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
+        unsafe base.storeBytes(of: semantics.rawValue, toByteOffset: 120, as: UInt8.self)
     }
 
     /// Stores the size of its file in the last record, a head.
     mutating func setFileBytes(_ count: Int) {
         guard let last = offsets.last else { return }
-        let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
-        base.storeBytes(of: UInt32(count).littleEndian, toByteOffset: 124, as: UInt32.self)
+        let base = unsafe buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
+        unsafe base.storeBytes(of: UInt32(count).littleEndian, toByteOffset: 124, as: UInt32.self)
     }
 
     /// Removes the last record.
@@ -104,13 +110,13 @@ package struct LogGroup: ~Copyable {
 
     /// Removes the records for which the closure returns true for their index, and closes the gaps.
     package mutating func remove(where isRemoved: (Int) -> Bool) {
-        let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped
+        let base = unsafe buffer.mutableBytes.baseAddress.unsafelyUnwrapped
         var kept: [Int] = []
         kept.reserveCapacity(offsets.count)
         var end = 0
         for (index, offset) in offsets.enumerated() where !isRemoved(index) {
             let next = index + 1 < offsets.count ? offsets[index + 1] : buffer.count
-            (base + end).copyMemory(from: base + offset, byteCount: next - offset)
+            unsafe (base + end).copyMemory(from: base + offset, byteCount: next - offset)
             kept.append(end)
             end += next - offset
         }
@@ -127,35 +133,54 @@ package struct LogGroup: ~Copyable {
         counts: (Int) -> LogCounts
     ) -> UInt32 {
         var chain = previousCRC
-        let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped
+        let base = unsafe buffer.mutableBytes.baseAddress.unsafelyUnwrapped
         for (index, offset) in offsets.enumerated() {
-            let at = base + offset
+            let at = unsafe base + offset
             let totals = counts(index)
-            at.storeBytes(of: (start + LSN(offset)).littleEndian, toByteOffset: 16, as: UInt64.self)
-            at.storeBytes(of: chain.littleEndian, toByteOffset: 24, as: UInt32.self)
-            at.storeBytes(of: salt.littleEndian, toByteOffset: 28, as: UInt32.self)
-            at.storeBytes(of: durable.littleEndian, toByteOffset: 40, as: UInt64.self)
+            unsafe at.storeBytes(
+                of: (start + LSN(offset)).littleEndian,
+                toByteOffset: 16,
+                as: UInt64.self
+            )
+            unsafe at.storeBytes(of: chain.littleEndian, toByteOffset: 24, as: UInt32.self)
+            unsafe at.storeBytes(of: salt.littleEndian, toByteOffset: 28, as: UInt32.self)
+            unsafe at.storeBytes(of: durable.littleEndian, toByteOffset: 40, as: UInt64.self)
             for resource in 0..<Resource.count {
-                at.storeBytes(
+                unsafe at.storeBytes(
                     of: totals.accepted[resource].littleEndian,
                     toByteOffset: 48 + 8 * resource,
                     as: UInt64.self
                 )
             }
-            at.storeBytes(of: totals.deduplicated.littleEndian, toByteOffset: 96, as: UInt64.self)
-            at.storeBytes(of: totals.rejected.littleEndian, toByteOffset: 104, as: UInt64.self)
-            at.storeBytes(of: totals.deadLettered.littleEndian, toByteOffset: 112, as: UInt64.self)
-            chain = RecordCheck.crc(of: LogRecord(base: at))
-            at.storeBytes(of: chain.littleEndian, toByteOffset: 4, as: UInt32.self)
+            unsafe at.storeBytes(
+                of: totals.deduplicated.littleEndian,
+                toByteOffset: 96,
+                as: UInt64.self
+            )
+            unsafe at.storeBytes(
+                of: totals.rejected.littleEndian,
+                toByteOffset: 104,
+                as: UInt64.self
+            )
+            unsafe at.storeBytes(
+                of: totals.deadLettered.littleEndian,
+                toByteOffset: 112,
+                as: UInt64.self
+            )
+            chain = unsafe RecordCheck.crc(of: LogRecord(base: at))
+            unsafe at.storeBytes(of: chain.littleEndian, toByteOffset: 4, as: UInt32.self)
         }
         return chain
     }
 
     /// Returns the records followed by `padding` zeros; valid until the group changes.
     mutating func bytes(padding: Int) -> UnsafeRawBufferPointer {
-        let zeros = buffer.reserve(padding)
-        zeros.initializeMemory(as: UInt8.self, repeating: 0, count: padding)
-        return UnsafeRawBufferPointer(start: zeros - buffer.count, count: buffer.count + padding)
+        let zeros = unsafe buffer.reserve(padding)
+        unsafe zeros.initializeMemory(as: UInt8.self, repeating: 0, count: padding)
+        return unsafe UnsafeRawBufferPointer(
+            start: zeros - buffer.count,
+            count: buffer.count + padding
+        )
     }
 
     /// Removes all records; keeps memory up to `keeping` bytes.

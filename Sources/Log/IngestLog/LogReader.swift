@@ -40,10 +40,10 @@ package struct LogReader: ~Copyable {
         if let range = damaged.first(where: { $0.contains(position) }) {
             skip(to: range.upperBound)
         }
-        guard position < limit else { return chunk.bytes }
+        guard position < limit else { return unsafe chunk.bytes }
         do throws(SystemError) {
             if try advance(budget: Int(min(LSN(budget), limit - position))) == nil {
-                return chunk.bytes
+                return unsafe chunk.bytes
             }
         } catch { throw TraceError(.system, "The ingest log cannot be read", cause: error) }
         throw TraceError(
@@ -60,7 +60,7 @@ package struct LogReader: ~Copyable {
     }
 
     /// The records of the last `next` or `advance`.
-    var records: UnsafeRawBufferPointer { chunk.bytes }
+    var records: UnsafeRawBufferPointer { unsafe chunk.bytes }
 
     /// Reads whole valid records, at least one, into `records` and advances beyond them. Returns nil on success, else
     /// what is at the position instead of a record.
@@ -122,7 +122,7 @@ package struct LogReader: ~Copyable {
                 guard let candidate = try nextCandidate(from: next, to: end) else { break }
                 move(to: candidate)
                 if try advance(budget: LogRecord.headerBytes) == nil,
-                    let record = LogRecords(records).first(where: { _ in true })
+                    let record = unsafe LogRecords(records).first(where: { _ in true })
                 {
                     if record.durableLSN > lost {
                         guard let first, first.upperBound <= record.durableLSN else {
@@ -154,7 +154,7 @@ package struct LogReader: ~Copyable {
             try fill(LogRecord.headerBytes)
             next = candidate + 8
             guard chunk.count == LogRecord.headerBytes else { break }
-            let record = LogRecord(base: base(at: 0))
+            let record = unsafe LogRecord(base: base(at: 0))
             guard record.salt == salt, record.payloadBytes <= Limits.logRecordBytesMax else {
                 continue
             }
@@ -190,16 +190,17 @@ package struct LogReader: ~Copyable {
             let count = min(chunk.count, Int(end - at))
             var offset = 0
             while count - offset >= LogRecord.headerBytes {
-                let here = base(at: offset)
+                let here = unsafe base(at: offset)
                 // In a damaged or unused range the magic's first byte is rare.
-                guard let hit = memchr(here, Int32(LogRecord.magic & 0xFF), count - offset) else {
+                guard let hit = unsafe memchr(here, Int32(LogRecord.magic & 0xFF), count - offset)
+                else {
                     offset = count
                     break
                 }
                 // Records start at multiples of 8.
-                offset = (offset + (UnsafeRawPointer(hit) - here)) & ~7
+                offset = unsafe (offset + (UnsafeRawPointer(hit) - here)) & ~7
                 guard count - offset >= LogRecord.headerBytes else { break }
-                let record = LogRecord(base: base(at: offset))
+                let record = unsafe LogRecord(base: base(at: offset))
                 if record.hasMagic, record.lsn == at + LSN(offset) { return record.lsn }
                 offset += 8
             }
@@ -211,14 +212,14 @@ package struct LogReader: ~Copyable {
     }
 
     private func base(at offset: Int) -> UnsafeRawPointer {
-        UnsafeRawPointer(chunk.bytes.baseAddress.unsafelyUnwrapped) + offset
+        unsafe UnsafeRawPointer(chunk.bytes.baseAddress.unsafelyUnwrapped) + offset
     }
 
     private func check(at offset: Int, chain: UInt32?) -> RecordCheck {
-        let bytes = UnsafeRawBufferPointer(rebasing: chunk.bytes[offset...])
-        let found = RecordCheck.check(bytes, at: position + LSN(offset), salt: salt)
+        let bytes = unsafe UnsafeRawBufferPointer(rebasing: chunk.bytes[offset...])
+        let found = unsafe RecordCheck.check(bytes, at: position + LSN(offset), salt: salt)
         guard case .valid = found, let chain, let start = bytes.baseAddress else { return found }
-        return LogRecord(base: start).previousCRC == chain ? found : .invalid
+        return unsafe LogRecord(base: start).previousCRC == chain ? found : .invalid
     }
 
     /// Returns the size of the chunk's prefix that consists of whole valid records, each the successor of the previous
@@ -226,7 +227,7 @@ package struct LogReader: ~Copyable {
     private mutating func validEnd() -> Int {
         var end = 0
         while end < chunk.count, case .valid(let stride) = check(at: end, chain: chain) {
-            chain = LogRecord(base: chunk.bytes.baseAddress.unsafelyUnwrapped + end).crc
+            chain = unsafe LogRecord(base: chunk.bytes.baseAddress.unsafelyUnwrapped + end).crc
             end += stride
         }
         return end
@@ -236,8 +237,11 @@ package struct LogReader: ~Copyable {
     private mutating func fill(_ wanted: Int) throws(SystemError) {
         guard file != nil else { return }
         chunk.removeAll()
-        let target = UnsafeMutableRawBufferPointer(start: chunk.reserve(wanted), count: wanted)
-        chunk.commit(try file?.read(into: target, at: Int(position - base)) ?? 0)
+        let target = unsafe UnsafeMutableRawBufferPointer(
+            start: chunk.reserve(wanted),
+            count: wanted
+        )
+        unsafe chunk.commit(try file?.read(into: target, at: Int(position - base)) ?? 0)
     }
 
     /// Opens the file with the greatest base at or below the position: a newer file takes over where its base is

@@ -112,6 +112,7 @@ package struct LogCounts: Sendable, Equatable {
 }
 
 /// A record in memory: a view into a buffer owned by somebody else.
+@safe
 package struct LogRecord {
     package static let headerBytes = 128
     static let magic: UInt32 = 0x314C_5254  // "TRL1"
@@ -120,7 +121,7 @@ package struct LogRecord {
     /// Address of the record; `headerBytes` + payload are readable.
     package let base: UnsafeRawPointer
 
-    package init(base: UnsafeRawPointer) { self.base = base }
+    package init(base: UnsafeRawPointer) { unsafe self.base = unsafe base }
 
     package var type: LogRecordType? { LogRecordType(rawValue: load(12, as: UInt8.self)) }
     var hasMagic: Bool { load(0, as: UInt32.self) == LogRecord.magic }
@@ -157,7 +158,7 @@ package struct LogRecord {
     }
 
     package var host: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(
+        unsafe UnsafeRawBufferPointer(
             start: base + LogRecord.headerBytes + payloadBytes - hostBytes,
             count: hostBytes
         )
@@ -165,26 +166,32 @@ package struct LogRecord {
 
     /// The payload without the host: a batch's bytes, a barrier's fields.
     package var body: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: base + LogRecord.headerBytes, count: payloadBytes - hostBytes)
+        unsafe UnsafeRawBufferPointer(
+            start: base + LogRecord.headerBytes,
+            count: payloadBytes - hostBytes
+        )
     }
 
     private func load<Integer: FixedWidthInteger>(_ offset: Int, as: Integer.Type) -> Integer {
-        Integer(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Integer.self))
+        unsafe Integer(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Integer.self))
     }
 }
 
 /// Iterates over the records in bytes known to be whole and valid: a sealed group, or the result of a reader.
+@safe
 package struct LogRecords: Sequence, IteratorProtocol {
     private var rest: UnsafeRawBufferPointer
 
-    package init(_ bytes: UnsafeRawBufferPointer) { rest = bytes }
+    package init(_ bytes: UnsafeRawBufferPointer) { unsafe rest = unsafe bytes }
 
     /// Returns the next record; nil at the end.
     package mutating func next() -> LogRecord? {
-        guard let base = rest.baseAddress, rest.count >= LogRecord.headerBytes else { return nil }
-        let record = LogRecord(base: base)
-        precondition(record.stride <= rest.count)
-        rest = UnsafeRawBufferPointer(rebasing: rest[record.stride...])
+        guard let base = unsafe rest.baseAddress, unsafe rest.count >= LogRecord.headerBytes else {
+            return nil
+        }
+        let record = unsafe LogRecord(base: base)
+        unsafe precondition(record.stride <= rest.count)
+        unsafe rest = unsafe UnsafeRawBufferPointer(rebasing: rest[record.stride...])
         return record
     }
 }
@@ -207,9 +214,10 @@ package enum RecordCheck: Equatable {
         guard let base = bytes.baseAddress, bytes.count >= LogRecord.headerBytes else {
             return .incomplete(needed: LogRecord.headerBytes)
         }
-        let record = LogRecord(base: base)
-        guard UInt32(littleEndian: base.loadUnaligned(as: UInt32.self)) == LogRecord.magic,
-            base.load(fromByteOffset: 13, as: UInt8.self) == LogRecord.version, record.lsn == lsn,
+        let record = unsafe LogRecord(base: base)
+        guard unsafe UInt32(littleEndian: base.loadUnaligned(as: UInt32.self)) == LogRecord.magic,
+            unsafe base.load(fromByteOffset: 13, as: UInt8.self) == LogRecord.version,
+            record.lsn == lsn,
             record.salt == salt,
             record.type != nil, record.payloadBytes <= Limits.logRecordBytesMax,
             record.hostBytes <= record.payloadBytes
@@ -221,6 +229,6 @@ package enum RecordCheck: Equatable {
 
     /// Returns the CRC-32C of a record without its magic and the CRC itself.
     static func crc(of record: LogRecord) -> UInt32 {
-        trace_crc32c(0, record.base + 8, LogRecord.headerBytes - 8 + record.payloadBytes)
+        unsafe trace_crc32c(0, record.base + 8, LogRecord.headerBytes - 8 + record.payloadBytes)
     }
 }

@@ -63,7 +63,7 @@ package struct LogRecovery: Sendable {
                 reader.skip(to: goesOn)
                 continue
             }
-            for record in LogRecords(reader.records) {
+            for record in unsafe LogRecords(reader.records) {
                 lastCRC = record.crc
                 lastDurable = record.durableLSN
                 counts = record.counts
@@ -99,9 +99,12 @@ package struct LogRecovery: Sendable {
         while at < end {
             let count = Int(min(end - at, 1 << 20))
             buffer.removeAll()
-            let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(count), count: count)
-            buffer.commit(try file.read(into: target, at: Int(at - base)))
-            try file.write(buffer.bytes, at: Int(at - base))
+            let target = unsafe UnsafeMutableRawBufferPointer(
+                start: buffer.reserve(count),
+                count: count
+            )
+            unsafe buffer.commit(try file.read(into: target, at: Int(at - base)))
+            try unsafe file.write(buffer.bytes, at: Int(at - base))
             at += LSN(count)
         }
         try file.syncData()

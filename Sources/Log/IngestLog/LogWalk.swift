@@ -6,6 +6,7 @@ package import TraceModel
 /// memory, or one record if that is larger.
 package struct LogWalk: ~Copyable {
     /// One part of the log.
+    @safe
     package enum Step {
         /// Whole valid records, each the successor of the previous one; valid until the next step.
         case records(UnsafeRawBufferPointer)
@@ -54,10 +55,14 @@ package struct LogWalk: ~Copyable {
     }
 
     private mutating func step() throws(SystemError) -> Step {
-        if try reader.advance(budget: Self.chunkBytes) == nil { return .records(reader.records) }
+        if try reader.advance(budget: Self.chunkBytes) == nil {
+            return unsafe .records(reader.records)
+        }
         let goesOn = try reader.findGoingOn()
         // Everything written before the record that was found can be read now.
-        if try reader.advance(budget: Self.chunkBytes) == nil { return .records(reader.records) }
+        if try reader.advance(budget: Self.chunkBytes) == nil {
+            return unsafe .records(reader.records)
+        }
         if let trimmed = try skipTrimmed() { return .trimmed(trimmed) }
         let lost = position
         guard let goesOn else {

@@ -75,7 +75,7 @@ package struct LogWriter: ~Copyable {
             let begun = (place + bytes) % File.blockBytes
             let room = max(0, capacity - place - bytes)
             let padding = begun == 0 ? 0 : min(File.blockBytes - begun, room)
-            try file.write(group.bytes(padding: padding), at: place)
+            try unsafe file.write(group.bytes(padding: padding), at: place)
             try file.syncData()
             try checkFile()
         } catch {
@@ -103,7 +103,7 @@ package struct LogWriter: ~Copyable {
             ahead.discard()
             return try commit(&group, countsAt: countsAt, head: head)
         }
-        var headGroup = headGroup(
+        var headGroup = unsafe headGroup(
             body.bytes,
             payloadBytes: ahead.place - LogRecord.headerBytes,
             fileBytes: ahead.capacity
@@ -124,7 +124,7 @@ package struct LogWriter: ~Copyable {
             counts: countsAt
         )
         do throws(SystemError) {
-            try ahead.complete(head: headGroup.buffer.bytes, &group)
+            try unsafe ahead.complete(head: headGroup.buffer.bytes, &group)
             // May replace an empty file of this name, if the log has only started one. The rename need not be durable:
             // by its head the file is recognised under its old name too.
             try ahead.file.rename(to: directory.file(base: end))
@@ -170,12 +170,15 @@ package struct LogWriter: ~Copyable {
         let place = Int(end - base)
         var header = RawBuffer(capacity: size)
         do throws(SystemError) {
-            let target = UnsafeMutableRawBufferPointer(start: header.reserve(size), count: size)
-            header.commit(try file.read(into: target, at: place))
-            guard header.bytes.contains(where: { $0 != 0 }) else { return }
+            let target = unsafe UnsafeMutableRawBufferPointer(
+                start: header.reserve(size),
+                count: size
+            )
+            unsafe header.commit(try file.read(into: target, at: place))
+            guard unsafe header.bytes.contains(where: { $0 != 0 }) else { return }
             header.removeAll()
             for _ in 0..<size { header.append(byte: 0) }
-            try file.write(header.bytes, at: place)
+            try unsafe file.write(header.bytes, at: place)
             try file.syncData()
         } catch { throw SystemError(errno: EIO, call: error.call, subject: error.subject) }
     }
@@ -212,9 +215,12 @@ package struct LogWriter: ~Copyable {
         while at < capacity {
             buffer.removeAll()
             let room = min(capacity - at, 1 << 20)
-            let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(room), count: room)
-            buffer.commit(try file.read(into: target, at: at))
-            try copy.write(buffer.bytes, at: at)
+            let target = unsafe UnsafeMutableRawBufferPointer(
+                start: buffer.reserve(room),
+                count: room
+            )
+            unsafe buffer.commit(try file.read(into: target, at: at))
+            try unsafe copy.write(buffer.bytes, at: at)
             at += room
         }
         try copy.syncData()
@@ -246,7 +252,7 @@ package struct LogWriter: ~Copyable {
     private mutating func writeHead(_ fill: (inout RawBuffer) -> Void) throws(SystemError) {
         var body = RawBuffer()
         fill(&body)
-        var group = headGroup(body.bytes, payloadBytes: body.count, fileBytes: capacity)
+        var group = unsafe headGroup(body.bytes, payloadBytes: body.count, fileBytes: capacity)
         let totals = counts
         let sealed = group.seal(
             from: end,
@@ -255,7 +261,7 @@ package struct LogWriter: ~Copyable {
             durable: durable,
             counts: { _ in totals }
         )
-        try file.write(group.buffer.bytes, at: 0)
+        try unsafe file.write(group.buffer.bytes, at: 0)
         chain = sealed
         end += LSN(group.byteCount)
     }
@@ -267,10 +273,14 @@ package struct LogWriter: ~Copyable {
         fileBytes: Int
     ) -> LogGroup {
         var group = LogGroup(capacity: payloadBytes + LogRecord.headerBytes + 8)
-        let target = group.append(.fileHead, arrival: WallClock.now(), bodyBytes: payloadBytes)
-        let payload = UnsafeMutableRawBufferPointer(start: target, count: payloadBytes)
-        payload.copyMemory(from: body)
-        UnsafeMutableRawBufferPointer(rebasing: payload[body.count...]).initializeMemory(
+        let target = unsafe group.append(
+            .fileHead,
+            arrival: WallClock.now(),
+            bodyBytes: payloadBytes
+        )
+        let payload = unsafe UnsafeMutableRawBufferPointer(start: target, count: payloadBytes)
+        unsafe payload.copyMemory(from: body)
+        unsafe UnsafeMutableRawBufferPointer(rebasing: payload[body.count...]).initializeMemory(
             as: UInt8.self,
             repeating: 0
         )

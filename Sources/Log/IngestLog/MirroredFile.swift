@@ -25,8 +25,10 @@ package struct MirroredFile {
         /// Passes a reader of the body to `read`.
         package func withBody<Result>(_ read: (inout StateReader) throws -> Result) throws -> Result
         {
-            try file.withUnsafeBytes { bytes in
-                var reader = StateReader(UnsafeRawBufferPointer(rebasing: bytes[headBytes...]))
+            try unsafe file.withUnsafeBytes { bytes in
+                var reader = unsafe StateReader(
+                    UnsafeRawBufferPointer(rebasing: bytes[headBytes...])
+                )
                 return try read(&reader)
             }
         }
@@ -68,9 +70,9 @@ package struct MirroredFile {
 
     /// Rewrites both copies, even the valid one, because its name may not be durable. Blocks.
     package func repair(_ content: Content) throws {
-        try content.file.withUnsafeBytes {
-            try FileSystem.publish(path, $0)
-            try FileSystem.publish(mirror, $0)
+        try unsafe content.file.withUnsafeBytes {
+            try unsafe FileSystem.publish(path, $0)
+            try unsafe FileSystem.publish(mirror, $0)
         }
     }
 
@@ -142,24 +144,25 @@ package struct MirroredFile {
             byteCount: File.directBytesUsual,
             alignment: 16
         )
-        defer { piece.deallocate() }
+        defer { unsafe piece.deallocate() }
         var stored: UInt32?
         var checksum: UInt32 = 0
         var size = 0
         while true {
-            let count = try file.read(into: piece, at: size)
-            var bytes = UnsafeRawBufferPointer(rebasing: piece[..<count])
+            let count = try unsafe file.read(into: piece, at: size)
+            var bytes = unsafe UnsafeRawBufferPointer(rebasing: piece[..<count])
             if stored == nil {
                 guard count >= headBytes else { return nil }
-                guard UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)) == magic else {
+                guard unsafe UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)) == magic
+                else {
                     return nil
                 }
-                stored = UInt32(
+                stored = unsafe UInt32(
                     littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
                 )
-                bytes = UnsafeRawBufferPointer(rebasing: bytes[headBytes...])
+                unsafe bytes = unsafe UnsafeRawBufferPointer(rebasing: bytes[headBytes...])
             }
-            checksum = Checksum.crc32c(bytes, after: checksum)
+            checksum = unsafe Checksum.crc32c(bytes, after: checksum)
             size += count
             if count < piece.count { break }
         }
@@ -204,18 +207,18 @@ package struct MirroredFileWriter: ~Copyable {
     }
 
     private mutating func write(_ count: Int) throws(SystemError) {
-        let bytes = UnsafeRawBufferPointer(rebasing: body.bytes[..<count])
+        let bytes = unsafe UnsafeRawBufferPointer(rebasing: body.bytes[..<count])
         let head = written == 0 ? MirroredFile.headBytes : 0
-        checksum = Checksum.crc32c(
+        checksum = unsafe Checksum.crc32c(
             UnsafeRawBufferPointer(rebasing: bytes[head...]),
             after: checksum
         )
         // In pieces, because another process's sync waits for writes in progress.
         for offset in stride(from: 0, to: count, by: File.directBytesUsual) {
             let end = min(offset + File.directBytesUsual, count)
-            let piece = UnsafeRawBufferPointer(rebasing: bytes[offset..<end])
-            try first.writeDirectly(piece, at: written + offset)
-            try second.writeDirectly(piece, at: written + offset)
+            let piece = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<end])
+            try unsafe first.writeDirectly(piece, at: written + offset)
+            try unsafe second.writeDirectly(piece, at: written + offset)
         }
         written += count
         body.removeFirst(count)
@@ -226,8 +229,8 @@ package struct MirroredFileWriter: ~Copyable {
         try write(body.count)
         body.append(integer: MirroredFile.magic)
         body.append(integer: checksum)
-        try first.write(body.bytes, at: 0)
-        try second.write(body.bytes, at: 0)
+        try unsafe first.write(body.bytes, at: 0)
+        try unsafe second.write(body.bytes, at: 0)
         try first.syncData()
         try second.syncData()
         for copy in copies {

@@ -7,6 +7,7 @@ package import TraceModel
 /// Layout, little-endian: LSN u64, arrival i64, body bytes u32, type u8, semantics u8, host bytes u16, host, body,
 /// zeros to a multiple of 8. The body of a batch is a valid `TraceBatch` of the selected events and names, each with
 /// the tag, length and bytes it was received with.
+@safe
 package struct ShareRecord {
     package static let headerBytes = 24
 
@@ -23,17 +24,20 @@ package struct ShareRecord {
     private var hostBytes: Int { Int(load(22, as: UInt16.self)) }
 
     package var host: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: base + ShareRecord.headerBytes, count: hostBytes)
+        unsafe UnsafeRawBufferPointer(start: base + ShareRecord.headerBytes, count: hostBytes)
     }
 
     package var body: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: base + ShareRecord.headerBytes + hostBytes, count: bodyBytes)
+        unsafe UnsafeRawBufferPointer(
+            start: base + ShareRecord.headerBytes + hostBytes,
+            count: bodyBytes
+        )
     }
 
     private static func stride(host: Int, body: Int) -> Int { (headerBytes + host + body + 7) & ~7 }
 
     private func load<Integer: FixedWidthInteger>(_ offset: Int, as: Integer.Type) -> Integer {
-        Integer(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Integer.self))
+        unsafe Integer(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Integer.self))
     }
 
     /// Appends the head of a record and returns the address for its `bodyBytes` of body. The address is valid until the
@@ -43,22 +47,30 @@ package struct ShareRecord {
         bodyBytes: Int,
         to buffer: inout RawBuffer
     ) -> UnsafeMutableRawPointer {
-        let host = record.host
+        let host = unsafe record.host
         let stride = stride(host: host.count, body: bodyBytes)
-        let base = buffer.reserve(stride)
+        let base = unsafe buffer.reserve(stride)
         buffer.commit(stride)
-        (base + stride - 8).storeBytes(of: 0, as: UInt64.self)
-        base.storeBytes(of: record.lsn.littleEndian, as: UInt64.self)
-        base.storeBytes(of: record.arrival.littleEndian, toByteOffset: 8, as: Int64.self)
-        base.storeBytes(of: UInt32(bodyBytes).littleEndian, toByteOffset: 16, as: UInt32.self)
-        base.storeBytes(of: record.type?.rawValue ?? 0, toByteOffset: 20, as: UInt8.self)
-        base.storeBytes(of: record.semantics.rawValue, toByteOffset: 21, as: UInt8.self)
-        base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 22, as: UInt16.self)
-        let body = base + headerBytes + host.count
+        unsafe (base + stride - 8).storeBytes(of: 0, as: UInt64.self)
+        unsafe base.storeBytes(of: record.lsn.littleEndian, as: UInt64.self)
+        unsafe base.storeBytes(of: record.arrival.littleEndian, toByteOffset: 8, as: Int64.self)
+        unsafe base.storeBytes(
+            of: UInt32(bodyBytes).littleEndian,
+            toByteOffset: 16,
+            as: UInt32.self
+        )
+        unsafe base.storeBytes(of: record.type?.rawValue ?? 0, toByteOffset: 20, as: UInt8.self)
+        unsafe base.storeBytes(of: record.semantics.rawValue, toByteOffset: 21, as: UInt8.self)
+        unsafe base.storeBytes(
+            of: UInt16(host.count).littleEndian,
+            toByteOffset: 22,
+            as: UInt16.self
+        )
+        let body = unsafe base + headerBytes + host.count
         if let start = host.baseAddress {
-            (base + headerBytes).copyMemory(from: start, byteCount: host.count)
+            unsafe (base + headerBytes).copyMemory(from: start, byteCount: host.count)
         }
-        return body
+        return unsafe body
     }
 
     /// Iterates over a share. Every length is checked, because a share comes from another process.
@@ -73,7 +85,7 @@ package struct ShareRecord {
             guard let start = share.baseAddress, share.count - at >= headerBytes else {
                 throw TraceError(.corrupt, "A share ends inside a record's head")
             }
-            let record = ShareRecord(base: start + at)
+            let record = unsafe ShareRecord(base: start + at)
             let stride = stride(host: record.hostBytes, body: record.bodyBytes)
             guard share.count - at >= stride, last.map({ $0 < record.lsn }) ?? true else {
                 throw TraceError(.corrupt, "A share's record at LSN \(record.lsn) is damaged")

@@ -115,16 +115,16 @@ final class SparePreparer: @unchecked Sendable {
             byteCount: 2 * File.directBytesUsual,
             alignment: File.blockBytes
         )
-        defer { block.deallocate() }
-        block.initializeMemory(as: UInt8.self, repeating: 0)
+        defer { unsafe block.deallocate() }
+        unsafe block.initializeMemory(as: UInt8.self, repeating: 0)
         var offset = 0
         while offset < bytes {
             guard let room = room(offset) else {
                 return try FileSystem.remove(directory.unfinishedSpare)
             }
             let count = min(room, block.count, bytes - offset)
-            let zeros = UnsafeRawBufferPointer(rebasing: block[..<count])
-            try file.writeDirectly(zeros, at: offset)
+            let zeros = unsafe UnsafeRawBufferPointer(rebasing: block[..<count])
+            try unsafe file.writeDirectly(zeros, at: offset)
             offset += count
         }
         try file.syncData()

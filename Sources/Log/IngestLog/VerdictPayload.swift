@@ -66,7 +66,7 @@ package struct VerdictPayload: Equatable, Sendable {
 
     /// - Throws: `TraceError(.corrupt)` if the bytes are not a verdict.
     package init(decoding bytes: UnsafeRawBufferPointer) throws(TraceError) {
-        var reader = StateReader(bytes)
+        var reader = unsafe StateReader(bytes)
         let resource = Resource(rawValue: try reader.integer(UInt8.self))
         let cause = Cause(rawValue: try reader.integer(UInt8.self))
         let index = Int(try reader.integer(UInt16.self))

@@ -2,25 +2,26 @@ import Glibc
 
 /// A view of bytes owned by somebody else, valid as long as the buffer they are in. Trivial, so that decoded events can
 /// be stored in raw arrays.
+@safe
 @usableFromInline package struct ByteView {
     @usableFromInline package let start: UnsafeRawPointer?
     @usableFromInline package let count: Int
 
     @inlinable package init(start: UnsafeRawPointer?, count: Int) {
-        self.start = start
+        unsafe self.start = unsafe start
         self.count = count
     }
 
     @inlinable package init(_ buffer: UnsafeRawBufferPointer) {
-        self.init(start: buffer.baseAddress, count: buffer.count)
+        unsafe self.init(start: buffer.baseAddress, count: buffer.count)
     }
 
-    @inlinable package static var empty: ByteView { ByteView(start: nil, count: 0) }
+    @inlinable package static var empty: ByteView { unsafe ByteView(start: nil, count: 0) }
 
     @inlinable package var isEmpty: Bool { count == 0 }
 
     @inlinable package var buffer: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: start, count: count)
+        unsafe UnsafeRawBufferPointer(start: start, count: count)
     }
 
     /// Returns the first `limit` bytes, cut at a UTF-8 scalar boundary.
@@ -29,14 +30,16 @@ import Glibc
     }
 
     @inline(never) @usableFromInline func beginning(_ limit: Int) -> ByteView {
-        guard let start else { return self }
+        guard let start = unsafe start else { return self }
         var end = limit
-        while end > 0, start.load(fromByteOffset: end, as: UInt8.self) & 0xC0 == 0x80 { end -= 1 }
-        return ByteView(start: start, count: end)
+        while end > 0, unsafe start.load(fromByteOffset: end, as: UInt8.self) & 0xC0 == 0x80 {
+            end -= 1
+        }
+        return unsafe ByteView(start: start, count: end)
     }
 
     /// A copy as text; invalid UTF-8 becomes U+FFFD.
-    package var string: String { String(decoding: buffer, as: UTF8.self) }
+    package var string: String { unsafe String(decoding: buffer, as: UTF8.self) }
 }
 
 /// A text that is compared, ordered and hashed by its bytes. `String` treats canonically equivalent Unicode as equal
@@ -68,7 +71,7 @@ package struct TextKey: Hashable, Comparable, Sendable {
     /// Hashes the text's bytes and their number.
     package func hash(into hasher: inout Hasher) {
         var text = text
-        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        text.withUTF8 { unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
         // The length separates texts that are hashed one after another.
         hasher.combine(text.utf8.count)
     }
@@ -79,7 +82,7 @@ package struct TextKey: Hashable, Comparable, Sendable {
         return left.withUTF8 { left in
             right.withUTF8 { right in
                 guard let start = left.baseAddress, let other = right.baseAddress else { return 0 }
-                return memcmp(start, other, min(left.count, right.count))
+                return unsafe memcmp(start, other, min(left.count, right.count))
             }
         }
     }

@@ -15,7 +15,7 @@ package enum Slot {
     /// Returns the FNV-1a hash of a host name. Computed once per batch.
     @inlinable package static func hash(host: UnsafeRawBufferPointer) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in host { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        for unsafebyte in unsafe host { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
         return hash
     }
 }

@@ -167,7 +167,7 @@ extension TraceFileManager {
         _ = try store.writeHead(of: run, kind: kind)
         var comma = RawBuffer(capacity: 16)
         comma.append(JSONSegment.separator)
-        try store.write(comma.bytes, at: run.length - comma.count, to: run)
+        try unsafe store.write(comma.bytes, at: run.length - comma.count, to: run)
     }
 
     private func damaged() -> TraceError {

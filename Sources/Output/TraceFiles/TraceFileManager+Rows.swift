@@ -30,34 +30,34 @@ extension TraceFileManager {
         process: ByteView,
         frames: ByteView
     ) {
-        guard frames.buffer.contains(where: { $0 != UInt8(ascii: "\n") }) else { return }
+        guard unsafe frames.buffer.contains(where: { $0 != UInt8(ascii: "\n") }) else { return }
         let buffer = stackBuffer(host)
         let name = hosts[host].name
-        let start = SegmentRecord.begin(ts: ts, pid: pid, host: name, in: &buffer.text)
-        let lengthAt = buffer.text.count
-        buffer.text.append(integer: UInt32(0))
-        buffer.text.append(repairing: process)
-        SegmentRecord.end(lengthAt, in: &buffer.text)
-        buffer.text.append(repairing: frames)
-        SegmentRecord.end(start, in: &buffer.text)
+        let start = unsafe SegmentRecord.begin(ts: ts, pid: pid, host: name, in: &buffer.text)
+        let lengthAt = unsafe buffer.text.count
+        unsafe buffer.text.append(integer: UInt32(0))
+        unsafe buffer.text.append(repairing: process)
+        unsafe SegmentRecord.end(lengthAt, in: &buffer.text)
+        unsafe buffer.text.append(repairing: frames)
+        unsafe SegmentRecord.end(start, in: &buffer.text)
         buffer.endRow(ts: ts, pid: pid, host: host.index)
     }
 
     /// Appends a row to the anomalies of the window.
     package func appendAnomaly(_ row: borrowing AnomalyRow) {
         let host = hosts[row.host]
-        let start = SegmentRecord.begin(
+        let start = unsafe SegmentRecord.begin(
             ts: row.ts,
             pid: row.pid,
             host: host.name,
             in: &anomalies.text
         )
-        let lengthAt = anomalies.text.count
-        anomalies.text.append(integer: UInt32(0))
-        appendJSON(row, host: host, to: &anomalies.text)
-        SegmentRecord.end(lengthAt, in: &anomalies.text)
-        appendCSV(row, host: host, to: &anomalies.text)
-        SegmentRecord.end(start, in: &anomalies.text)
+        let lengthAt = unsafe anomalies.text.count
+        unsafe anomalies.text.append(integer: UInt32(0))
+        unsafe appendJSON(row, host: host, to: &anomalies.text)
+        unsafe SegmentRecord.end(lengthAt, in: &anomalies.text)
+        unsafe appendCSV(row, host: host, to: &anomalies.text)
+        unsafe SegmentRecord.end(start, in: &anomalies.text)
         anomalies.endRow(ts: row.ts, pid: row.pid, host: row.host.index)
     }
 
@@ -80,7 +80,7 @@ extension TraceFileManager {
         text.append(worker.resource.name)
         text.append("\",\"host\":")
         var name = host.name
-        name.withUTF8 { _ = text.appendJSONString(ByteView(UnsafeRawBufferPointer($0))) }
+        name.withUTF8 { _ = unsafe text.appendJSONString(ByteView(UnsafeRawBufferPointer($0))) }
         text.append(",\"pid\":")
         text.appendDecimal(row.pid)
         text.append(",\"process\":")
@@ -110,7 +110,7 @@ extension TraceFileManager {
         text.append(byte: comma)
         text.append(worker.resource.name)
         text.append(byte: comma)
-        host.csv.withUnsafeBytes { text.append($0) }
+        unsafe host.csv.withUnsafeBytes { unsafe text.append($0) }
         text.append(byte: comma)
         text.appendDecimal(row.pid)
         text.append(byte: comma)

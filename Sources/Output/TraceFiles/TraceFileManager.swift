@@ -165,7 +165,7 @@ package final class TraceFileManager {
     }
 
     private func hasFile(_ buffer: RunBuffer) -> Bool {
-        buffer.isLive || ledger.live.count < budget.hostFilesMax
+        unsafe buffer.isLive || ledger.live.count < budget.hostFilesMax
     }
 
     func ownJSON(_ host: HostID) -> RunBuffer {
@@ -184,13 +184,13 @@ package final class TraceFileManager {
 
     /// Calls `body` with every buffer that has rows or names in the open window.
     func forEachLive(_ body: (RunBuffer) throws(SystemError) -> Void) throws(SystemError) {
-        for (index, buffer) in ledger.live.enumerated() {
+        for unsafe(index, buffer) in unsafe ledger.live.enumerated() {
             if index % 64 == 63 { onProgress() }
-            try body(buffer.takeUnretainedValue())
+            try unsafe body(buffer.takeUnretainedValue())
         }
     }
 
-    var liveBuffers: [RunBuffer] { ledger.live.map { $0.takeUnretainedValue() } }
+    var liveBuffers: [RunBuffer] { unsafe ledger.live.map { unsafe $0.takeUnretainedValue() } }
 
     private func makeBuffer(_ kind: OutputKind, _ host: HostID) -> RunBuffer {
         RunBuffer(
@@ -206,7 +206,7 @@ package final class TraceFileManager {
     // MARK: Sizes
 
     /// Bytes of the open window's rows, written or buffered.
-    package var openWindowBytes: Int { ledger.writtenBytes + ledger.bytes }
+    package var openWindowBytes: Int { unsafe ledger.writtenBytes + ledger.bytes }
 
     /// An upper bound of the bytes that merging one unmerged window writes. Includes the open window.
     package var mergeBytesMax: Int {
@@ -221,18 +221,18 @@ package final class TraceFileManager {
     // MARK: Writing
 
     /// Whether one buffer, or all of them together, are full. `flush(.full)` must then run before the next event.
-    package var needsFlush: Bool { ledger.needsFlush }
+    package var needsFlush: Bool { unsafe ledger.needsFlush }
 
     /// Writes buffered rows to their runs. After an error (disk full) no row is lost, and the same call may be
     /// repeated. Blocks.
     package func flush(_ scope: FlushScope) throws(SystemError) {
-        let isOverBudget = ledger.bytes >= ledger.bytesMax
-        let isCrowded = ledger.live.count > budget.openFilesMax / 2
+        let isOverBudget = unsafe ledger.bytes >= ledger.bytesMax
+        let isCrowded = unsafe ledger.live.count > budget.openFilesMax / 2
         try forEachLive { buffer throws(SystemError) in
             try buffer.flush(isOverBudget ? .all : scope, window: window, isCrowded: isCrowded)
             if isOverBudget { buffer.releaseMemory() }
         }
-        ledger.needsFlush = false
+        unsafe ledger.needsFlush = false
     }
 
     /// Syncs all flushed rows to the disk. Blocks. A failure is final: the process must end.
@@ -242,7 +242,7 @@ package final class TraceFileManager {
 
     /// Sets the first window of a new worker.
     package func openWindow(_ window: UInt64) {
-        precondition(ledger.live.isEmpty, "a window is already open")
+        unsafe precondition(ledger.live.isEmpty, "a window is already open")
         self.window = window
     }
 
@@ -322,8 +322,8 @@ package final class TraceFileManager {
         tail.truncate(to: tail.count - JSONSegment.separatorBytes)
         tail.append(JSONSegment.ending)
         let start = run.length - JSONSegment.separatorBytes
-        try store.write(tail.bytes, at: start, to: run)
-        let checksum = run.checksum.map { Checksum.crc32c(tail.bytes, after: $0) }
+        try unsafe store.write(tail.bytes, at: start, to: run)
+        let checksum = run.checksum.map { unsafe Checksum.crc32c(tail.bytes, after: $0) }
         let summary = JSONSegment.Summary(
             resource: worker.resource,
             host: host ?? "",
@@ -336,7 +336,7 @@ package final class TraceFileManager {
         let end = start + tail.count
         tail.removeAll()
         JSONSegment.appendFinalHeader(summary, to: &tail)
-        try store.write(tail.bytes, at: 0, to: run)
+        try unsafe store.write(tail.bytes, at: 0, to: run)
         return closedRun(run, bytes: end, checksum: checksum)
     }
 

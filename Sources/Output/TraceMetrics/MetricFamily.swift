@@ -22,10 +22,10 @@ package enum MetricLabel {
     package static func text(of bytes: ByteView) -> String {
         let kept = bytes.cut(at: Limits.labelBytesMax + 4)
         let whole = kept.string
-        if bytes.count <= Limits.labelBytesMax, whole.utf8.elementsEqual(kept.buffer) {
+        if bytes.count <= Limits.labelBytesMax, unsafe whole.utf8.elementsEqual(kept.buffer) {
             return whole
         }
-        let hash = String(Slot.hash(host: bytes.buffer), radix: 16)
+        let hash = unsafe String(Slot.hash(host: bytes.buffer), radix: 16)
         var start = whole[...]
         // Remove one scalar at a time: U+FFFD takes three bytes where one byte may have been sent.
         while start.utf8.count > Limits.labelBytesMax - 17 { start.unicodeScalars.removeLast() }

@@ -69,6 +69,7 @@ package protocol SeriesReceiver {
 }
 
 /// Reads what `SeriesWriter` wrote.
+@safe
 package struct SeriesDecoder {
     private let bytes: UnsafeRawBufferPointer
     private var at = 0
@@ -82,8 +83,8 @@ package struct SeriesDecoder {
     private let buckets: UnsafeMutableBufferPointer<UInt64>
 
     private init(_ bytes: UnsafeRawBufferPointer, _ buckets: UnsafeMutableBufferPointer<UInt64>) {
-        self.bytes = bytes
-        self.buckets = buckets
+        unsafe self.bytes = unsafe bytes
+        unsafe self.buckets = unsafe buckets
     }
 
     /// Decodes sections. Returns false where a value came for an id that the receiver does not know; the receiver has
@@ -95,10 +96,10 @@ package struct SeriesDecoder {
     ) throws(TraceError) -> Bool {
         let bounds = MetricCatalog.all.map(\.bounds.count).max() ?? 0
         let buckets = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: bounds + 1)
-        defer { buckets.deallocate() }
+        defer { unsafe buckets.deallocate() }
         var failure: TraceError?
-        let isKnown = sections.withUnsafeBytes { bytes in
-            var decoder = SeriesDecoder(bytes, buckets)
+        let isKnown = unsafe sections.withUnsafeBytes { bytes in
+            var decoder = unsafe SeriesDecoder(bytes, buckets)
             do throws(TraceError) {
                 while decoder.at < bytes.count {
                     guard try decoder.readSection(into: &receiver) else { return false }
@@ -115,16 +116,16 @@ package struct SeriesDecoder {
     private mutating func readSection(
         into receiver: inout some SeriesReceiver
     ) throws(TraceError) -> Bool {
-        end = bytes.count
+        end = unsafe bytes.count
         guard end - at >= SeriesCode.headBytes else { throw Self.damaged("a section's head") }
-        let flags = bytes[at + 1]
-        let section = SeriesSection(
+        let flags = unsafe bytes[at + 1]
+        let section = unsafe SeriesSection(
             slot: bytes[at],
             lsn: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 2, as: UInt64.self)),
             isFull: flags & SeriesCode.isFull != 0,
             isComplete: flags & SeriesCode.isComplete != 0
         )
-        let length = UInt32(
+        let length = unsafe UInt32(
             littleEndian: bytes.loadUnaligned(fromByteOffset: at + 10, as: UInt32.self)
         )
         at += SeriesCode.headBytes
@@ -202,9 +203,9 @@ package struct SeriesDecoder {
             receiver.take(id, try readDouble())
             return true
         }
-        for index in 0..<Int(width) - 1 { buckets[index] = try readNumber() }
-        let counts = UnsafeBufferPointer(start: buckets.baseAddress, count: Int(width) - 1)
-        receiver.take(id, counts, sum: try readDouble())
+        for index in 0..<Int(width) - 1 { unsafe buckets[index] = try readNumber() }
+        let counts = unsafe UnsafeBufferPointer(start: buckets.baseAddress, count: Int(width) - 1)
+        unsafe receiver.take(id, counts, sum: try readDouble())
         return true
     }
 
@@ -217,12 +218,12 @@ package struct SeriesDecoder {
     @inline(__always) private mutating func readByte() throws(TraceError) -> UInt8 {
         guard at < end else { throw Self.damaged("it ends early") }
         defer { at += 1 }
-        return bytes[at]
+        return unsafe bytes[at]
     }
 
     @inline(__always) private mutating func readNumber() throws(TraceError) -> UInt64 {
-        if at < end, bytes[at] < 0x80 { return UInt64(try readByte()) }
-        guard let value = Varint.read(bytes[..<end], at: &at) else {
+        if at < end, unsafe bytes[at] < 0x80 { return UInt64(try readByte()) }
+        guard let value = unsafe Varint.read(bytes[..<end], at: &at) else {
             throw Self.damaged("a number")
         }
         return value
@@ -233,7 +234,7 @@ package struct SeriesDecoder {
         if number & 1 == 0 { return Double(number >> 1) }
         guard number == 1, end - at >= 8 else { throw Self.damaged("a value") }
         defer { at += 8 }
-        let pattern = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+        let pattern = unsafe bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
         return Double(bitPattern: UInt64(littleEndian: pattern))
     }
 
@@ -243,7 +244,7 @@ package struct SeriesDecoder {
             throw Self.damaged("a text of \(length) bytes")
         }
         defer { at += Int(length) }
-        let text = UnsafeRawBufferPointer(rebasing: bytes[at..<at + Int(length)])
-        return String(decoding: text, as: UTF8.self)
+        let text = unsafe UnsafeRawBufferPointer(rebasing: bytes[at..<at + Int(length)])
+        return unsafe String(decoding: text, as: UTF8.self)
     }
 }

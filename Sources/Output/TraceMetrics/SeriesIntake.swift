@@ -187,8 +187,8 @@ struct SeriesIntake: SeriesReceiver {
         let row = source[id]
         guard canTake(row) else { return }
         guard sum.isFinite else { return refuse() }
-        if table.isInOther(row), table.hasFallen(row, to: buckets) { keepOther(of: row) }
-        table.set(row, buckets, sum: sum)
+        if table.isInOther(row), unsafe table.hasFallen(row, to: buckets) { keepOther(of: row) }
+        unsafe table.set(row, buckets, sum: sum)
     }
 
     @inline(__always) private mutating func canTake(_ row: UInt32) -> Bool {

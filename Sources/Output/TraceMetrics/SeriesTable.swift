@@ -283,7 +283,7 @@ struct SeriesTable: Sendable {
 
     mutating func set(_ number: UInt32, _ buckets: UnsafeBufferPointer<UInt64>, sum: Double) {
         let start = Int(rows[Int(number)].value)
-        for index in buckets.indices { values[start + index] = buckets[index] }
+        for index in buckets.indices { values[start + index] = unsafe buckets[index] }
         values[start + buckets.count] = sum.bitPattern
         rows[Int(number)].state.insert(.isValued)
     }
@@ -311,7 +311,7 @@ struct SeriesTable: Sendable {
         to buckets: UnsafeBufferPointer<UInt64>
     ) -> Bool {
         let start = Int(rows[Int(number)].value)
-        return buckets.indices.contains { buckets[$0] < values[start + $0] }
+        return buckets.indices.contains { unsafe buckets[$0] < values[start + $0] }
     }
 
     func value(of number: UInt32) -> MetricValue {

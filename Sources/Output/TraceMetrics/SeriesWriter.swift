@@ -84,7 +84,7 @@ package struct SeriesWriter: ~Copyable {
     /// Returns the sections written since the last call.
     package mutating func take() -> [UInt8] {
         defer { buffer.removeAll() }
-        return Array(buffer.bytes)
+        return unsafe Array(buffer.bytes)
     }
 
     // MARK: Sections
@@ -110,9 +110,9 @@ package struct SeriesWriter: ~Copyable {
         let flags =
             (isFull && isComplete ? SeriesCode.isFull : 0)
             | (isComplete ? SeriesCode.isComplete : 0)
-        let head = buffer.mutableBytes
-        head[sectionStart + 1] = flags
-        head.storeBytes(
+        let head = unsafe buffer.mutableBytes
+        unsafe head[sectionStart + 1] = flags
+        unsafe head.storeBytes(
             of: UInt32(length).littleEndian,
             toByteOffset: sectionStart + SeriesCode.headBytes - 4,
             as: UInt32.self
@@ -290,7 +290,7 @@ package struct SeriesWriter: ~Copyable {
     private mutating func append(processBehind code: UInt8) {
         buffer.append(byte: code)
         var host = host
-        host.withUTF8 { append(label: ByteView(UnsafeRawBufferPointer($0))) }
+        host.withUTF8 { unsafe append(label: ByteView(UnsafeRawBufferPointer($0))) }
         buffer.append(varint: UInt64(pid))
     }
 

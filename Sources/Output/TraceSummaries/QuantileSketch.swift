@@ -42,7 +42,10 @@ package import TraceModel
     @inlinable @inline(__always) package static func prefetch(
         _ sketch: UnsafePointer<QuantileSketch>
     ) {
-        SystemIO.prefetch(UnsafeRawPointer(sketch).load(as: UnsafeRawPointer.self), byteCount: 128)
+        unsafe SystemIO.prefetch(
+            UnsafeRawPointer(sketch).load(as: UnsafeRawPointer.self),
+            byteCount: 128
+        )
     }
 
     /// Inserts a value. O(log buckets), and O(buckets) for a new bucket.

@@ -134,7 +134,7 @@ package struct SummaryDocument {
     }
 
     private static func append(_ bytes: [UInt8], to text: inout RawBuffer) {
-        bytes.withUnsafeBytes { _ = text.appendJSONString(ByteView($0)) }
+        unsafe bytes.withUnsafeBytes { _ = unsafe text.appendJSONString(ByteView($0)) }
     }
 }
 
@@ -169,7 +169,7 @@ package enum SummaryFile {
         SummaryDocument(merged).appendFile(stem: stem, window: window, to: &text)
         return WindowDocument(
             path: "\(directory)/\(name(resource, stem: stem))",
-            bytes: Array(text.bytes)
+            bytes: unsafe Array(text.bytes)
         )
     }
 }

@@ -84,8 +84,8 @@ package struct SummaryRow: Sendable, Equatable {
         package func hash(into hasher: inout Hasher) {
             hasher.combine(pid)
             hasher.combine(host.count)
-            host.withUnsafeBytes { hasher.combine(bytes: $0) }
-            item.withUnsafeBytes { hasher.combine(bytes: $0) }
+            unsafe host.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+            unsafe item.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
         }
 
         package static func < (left: Key, right: Key) -> Bool {
@@ -96,7 +96,9 @@ package struct SummaryRow: Sendable, Equatable {
         }
 
         private static func order(_ left: [UInt8], _ right: [UInt8]) -> Int {
-            left.withUnsafeBytes { left in right.withUnsafeBytes { order(left, $0) } }
+            unsafe left.withUnsafeBytes { left in
+                unsafe right.withUnsafeBytes { unsafe order(left, $0) }
+            }
         }
 
         /// Compares by bytes: negative where `left` comes first, positive where `right` does.
@@ -104,7 +106,7 @@ package struct SummaryRow: Sendable, Equatable {
             guard let start = left.baseAddress, let other = right.baseAddress else {
                 return left.count - right.count
             }
-            let common = memcmp(start, other, min(left.count, right.count))
+            let common = unsafe memcmp(start, other, min(left.count, right.count))
             return common != 0 ? Int(common) : left.count - right.count
         }
     }
@@ -143,11 +145,11 @@ package struct SummaryRow: Sendable, Equatable {
     }
 
     init(decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
-        let host = Array(try reader.counted())
+        let host = unsafe Array(try reader.counted())
         let pid = try reader.integer(UInt32.self)
-        let item = Array(try reader.counted())
+        let item = unsafe Array(try reader.counted())
         key = Key(host: host, pid: pid, item: item)
-        process = Array(try reader.counted())
+        process = unsafe Array(try reader.counted())
         values = try SummaryValues(decoding: &reader, isFixed: isFixed)
         sketch = try QuantileSketch(decoding: &reader)
     }
@@ -206,7 +208,11 @@ package struct SummaryTable: Sendable, Equatable {
     private func mayStandInList(_ part: SummaryPart, of owner: SummaryOwner) -> Bool {
         floors.isEmpty
             || floors.indices.contains { list in
-                let weight = schema.weight(of: part.values, part.sketch.pointee, inList: list)
+                let weight = unsafe schema.weight(
+                    of: part.values,
+                    part.sketch.pointee,
+                    inList: list
+                )
                 let floor = floors[list]
                 guard weight == floor.weight, let key = floor.key else {
                     return weight >= floor.weight
@@ -219,7 +225,7 @@ package struct SummaryTable: Sendable, Equatable {
     mutating func count(_ part: SummaryPart) {
         rowCount += 1
         schema.combine(part.values, into: &totals, isLater: false)
-        sketch.merge(part.sketch.pointee)
+        unsafe sketch.merge(part.sketch.pointee)
     }
 
     /// Adds another worker's table of the same window, or a table of a later window.
@@ -265,13 +271,13 @@ package struct SummaryTable: Sendable, Equatable {
     mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ position: inout UInt32) {
         if isComplete {
             if combine(part, of: owner, intoRowAt: Int(position)) { return keepWithinMemory() }
-        } else if Self.hash(part.item.buffer) >= hashEnd {
+        } else if unsafe Self.hash(part.item.buffer) >= hashEnd {
             // Of many names, most lie beyond the end: no row is built for them.
             position = .max
             return
         }
         let key = schema.key(of: part, of: owner)
-        let row = SummaryRow(
+        let row = unsafe SummaryRow(
             key: key,
             process: [],
             values: part.values,
@@ -287,14 +293,16 @@ package struct SummaryTable: Sendable, Equatable {
         intoRowAt position: Int
     ) -> Bool {
         let (schema, before) = (schema, cost)
-        cost = rows.withUnsafeMutableBufferPointer { rows in
-            guard position < rows.count, let row = rows.baseAddress.map({ $0 + position }),
-                schema.addsUp(part, of: owner, in: row)
+        cost = unsafe rows.withUnsafeMutableBufferPointer { rows in
+            guard position < rows.count,
+                let row = unsafe rows.baseAddress.map({ unsafe $0 + position }),
+                unsafe schema.addsUp(part, of: owner, in: row)
             else { return -1 }
-            let buckets = row.pointee.sketch.bucketCount
-            schema.combine(part.values, into: &row.pointee.values, isLater: false)
-            row.pointee.sketch.merge(part.sketch.pointee)
-            return before + SummaryRow.cost(ofBuckets: row.pointee.sketch.bucketCount - buckets)
+            let buckets = unsafe row.pointee.sketch.bucketCount
+            unsafe schema.combine(part.values, into: &row.pointee.values, isLater: false)
+            unsafe row.pointee.sketch.merge(part.sketch.pointee)
+            return unsafe before
+                + SummaryRow.cost(ofBuckets: row.pointee.sketch.bucketCount - buckets)
         }
         guard cost < 0 else { return true }
         cost = before
@@ -368,12 +376,12 @@ package struct SummaryTable: Sendable, Equatable {
     }
 
     private static func hash(_ row: SummaryRow) -> UInt64 {
-        row.key.item.withUnsafeBytes { hash($0) }
+        unsafe row.key.item.withUnsafeBytes { unsafe hash($0) }
     }
 
     private static func hash(_ item: UnsafeRawBufferPointer) -> UInt64 {
         // The greatest hash is reserved for "nothing dropped".
-        min(Slot.hash(host: item), .max - 1)
+        unsafe min(Slot.hash(host: item), .max - 1)
     }
 
     // MARK: Top lists

@@ -191,7 +191,7 @@ package struct SummaryTableSchema: Sendable {
 
     /// Returns the key of the row that a process's row is added to.
     func key(of part: SummaryPart, of owner: SummaryOwner) -> SummaryRow.Key {
-        SummaryRow.Key(
+        unsafe SummaryRow.Key(
             host: scope == .everywhere ? [] : owner.host,
             pid: scope == .process ? owner.pid : 0,
             item: Array(part.item.buffer)
@@ -224,12 +224,14 @@ package struct SummaryTableSchema: Sendable {
         of owner: SummaryOwner,
         in overall: UnsafePointer<SummaryRow>
     ) -> Bool {
-        let isSame = overall.pointee.key.item.withUnsafeBytes { item in
+        let isSame = unsafe overall.pointee.key.item.withUnsafeBytes { item in
             guard item.count == part.item.count else { return false }
-            guard let left = item.baseAddress, let right = part.item.start else { return true }
-            return memcmp(left, right, item.count) == 0
+            guard let left = item.baseAddress, let right = unsafe part.item.start else {
+                return true
+            }
+            return unsafe memcmp(left, right, item.count) == 0
         }
-        return isSame
+        return unsafe isSame
             && (scope == .everywhere || (scope == .host && overall.pointee.key.host == owner.host))
     }
 

@@ -17,6 +17,7 @@ package struct SummaryOwner {
 
 /// The contribution of one process, or of one of its items, to a summary. It refers to its owner's memory, because
 /// there are many parts and few become rows. Valid only while it is being added.
+@safe
 package struct SummaryPart {
     /// Empty where the part is the process itself.
     package let item: ByteView
@@ -26,21 +27,21 @@ package struct SummaryPart {
     package init(item: ByteView, values: SummaryValues, sketch: UnsafePointer<QuantileSketch>) {
         self.item = item
         self.values = values
-        self.sketch = sketch
+        unsafe self.sketch = unsafe sketch
     }
 
     /// Whether the part's row comes before the row of a key.
     func precedes(_ key: SummaryRow.Key, of owner: SummaryOwner) -> Bool {
-        let order = owner.host.withUnsafeBytes { host in
-            key.host.withUnsafeBytes { SummaryRow.Key.order(host, $0) }
+        let order = unsafe owner.host.withUnsafeBytes { host in
+            unsafe key.host.withUnsafeBytes { unsafe SummaryRow.Key.order(host, $0) }
         }
         if order != 0 { return order < 0 }
         if owner.pid != key.pid { return owner.pid < key.pid }
-        return key.item.withUnsafeBytes { SummaryRow.Key.order(item.buffer, $0) < 0 }
+        return unsafe key.item.withUnsafeBytes { unsafe SummaryRow.Key.order(item.buffer, $0) < 0 }
     }
 
     func row(of owner: SummaryOwner) -> SummaryRow {
-        SummaryRow(
+        unsafe SummaryRow(
             key: SummaryRow.Key(host: owner.host, pid: owner.pid, item: Array(item.buffer)),
             process: owner.process,
             values: values,
@@ -173,7 +174,7 @@ package struct WindowSummary: Sendable, Equatable {
     package var encoded: [UInt8] {
         var buffer = RawBuffer()
         encode(into: &buffer)
-        return Array(buffer.bytes)
+        return unsafe Array(buffer.bytes)
     }
 
     /// Decodes a summary.
@@ -209,8 +210,8 @@ package struct WindowSummary: Sendable, Equatable {
     /// Decodes bytes that contain exactly one summary.
     /// - Throws: `TraceError(.corrupt)` where they do not.
     package init(_ bytes: [UInt8]) throws {
-        self = try bytes.withUnsafeBytes {
-            var reader = StateReader($0)
+        self = try unsafe bytes.withUnsafeBytes {
+            var reader = unsafe StateReader($0)
             let summary = try WindowSummary(decoding: &reader)
             guard reader.remaining == 0 else { throw Self.damaged }
             return summary

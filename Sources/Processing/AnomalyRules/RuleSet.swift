@@ -67,6 +67,7 @@ struct ProcessPattern: Sendable {
 // counts. Function and GPU events carry no comm: their rules use the name that agents give the process separately.
 
 /// The configured rules: thresholds for all processes, and for those that an override selects.
+@safe
 package final class RuleSet {
     /// The configuration's text; empty for the defaults.
     package let source: [UInt8]
@@ -93,11 +94,11 @@ package final class RuleSet {
     private init(source: [UInt8], standard: Thresholds, overrides: [(ProcessPattern, Thresholds)]) {
         self.source = source
         patterns = overrides.map(\.0)
-        thresholds = .allocate(capacity: 1 + overrides.count)
-        _ = thresholds.initialize(from: [standard] + overrides.map(\.1))
+        unsafe thresholds = .allocate(capacity: 1 + overrides.count)
+        _ = unsafe thresholds.initialize(from: [standard] + overrides.map(\.1))
     }
 
-    deinit { thresholds.deallocate() }
+    deinit { unsafe thresholds.deallocate() }
 
     /// Returns a process's thresholds; the pointer is valid as long as the set lives. O(overrides).
     package func thresholds(
@@ -105,11 +106,11 @@ package final class RuleSet {
         host: @autoclosure () -> String,
         pid: UInt32
     ) -> UnsafePointer<Thresholds> {
-        let all = thresholds.baseAddress.map { UnsafePointer($0) }
-        guard let all else { preconditionFailure("there are defaults at least") }
-        guard !patterns.isEmpty else { return all }
+        let all = unsafe thresholds.baseAddress.map { unsafe UnsafePointer($0) }
+        guard let all = unsafe all else { preconditionFailure("there are defaults at least") }
+        guard !patterns.isEmpty else { return unsafe all }
         let (comm, host) = (comm.string, host())
         let first = patterns.firstIndex { $0.matches(comm: comm, host: host, pid: pid) }
-        return all + (first.map { $0 + 1 } ?? 0)
+        return unsafe all + (first.map { $0 + 1 } ?? 0)
     }
 }

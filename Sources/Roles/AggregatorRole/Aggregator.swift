@@ -171,7 +171,7 @@ package final class Aggregator: Sendable {
 
     private static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)
-        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
         return String(
             decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
             as: UTF8.self

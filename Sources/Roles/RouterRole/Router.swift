@@ -84,8 +84,8 @@ package final class Router {
         try HashSecret.ensure { logger.warning("\($0)") }
         var recovered: RouterRecovery
         do { recovered = try recover(data) } catch let lost as RouterLost {
-            try Array("\(lost)\n".utf8).withUnsafeBytes {
-                try FileSystem.publish(ClusterPaths.routerLost, $0)
+            try unsafe Array("\(lost)\n".utf8).withUnsafeBytes {
+                try unsafe FileSystem.publish(ClusterPaths.routerLost, $0)
             }
             throw lost
         }
@@ -271,8 +271,12 @@ package final class Router {
         for damage in recovered.unreported {
             var body = RawBuffer()
             damage.encode(into: &body)
-            let target = group.append(.damage, arrival: WallClock.now(), bodyBytes: body.count)
-            UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(
+            let target = unsafe group.append(
+                .damage,
+                arrival: WallClock.now(),
+                bodyBytes: body.count
+            )
+            unsafe UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(
                 from: body.bytes
             )
             counts.deadLettered += damage.events

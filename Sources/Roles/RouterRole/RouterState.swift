@@ -76,14 +76,14 @@ struct RouterState {
             slotMap: slotMap
         ).encode(into: &barrier)
         buffer.append(integer: UInt32(barrier.count))
-        buffer.append(barrier.bytes)
+        unsafe buffer.append(barrier.bytes)
         buffer.append(integer: windowBegin)
     }
 
     /// Reads the body of a log file's head.
     /// - Throws: `TraceError(.corrupt)` if the head is malformed.
     mutating func restoreHead(_ body: UnsafeRawBufferPointer) throws(TraceError) {
-        var reader = StateReader(body)
+        var reader = unsafe StateReader(body)
         let last = try Self.lastWindow(from: &reader)
         if let closed = last.closed {
             passed(closed, end: last.begin)
@@ -106,7 +106,7 @@ struct RouterState {
         from reader: inout StateReader
     ) throws(TraceError) -> (closed: BarrierPayload?, slotMap: SlotMap, begin: LSN) {
         let closedBefore = try reader.integer(UInt8.self) == 1
-        let barrier = try BarrierPayload(decoding: try reader.counted())
+        let barrier = try unsafe BarrierPayload(decoding: try reader.counted())
         let begin = try reader.integer(UInt64.self)
         return (closedBefore ? barrier : nil, barrier.slotMap, begin)
     }

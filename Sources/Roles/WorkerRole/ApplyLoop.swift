@@ -251,10 +251,10 @@ final class ApplyLoop {
         // Bounded, so that reports are not delayed under load.
         for _ in 0..<64 {
             guard let message = router.receive() else { return true }
-            switch try ClusterMessage(decoding: message.frame(0)) {
+            switch try unsafe ClusterMessage(decoding: message.frame(0)) {
             case .shareHeader(let header):
-                let empty = UnsafeRawBufferPointer(start: nil, count: 0)
-                try apply(header, message.frameCount > 1 ? message.frame(1) : empty)
+                let empty = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+                try unsafe apply(header, message.frameCount > 1 ? message.frame(1) : empty)
                 progress()
                 watchdog.feed()
                 report()
@@ -321,7 +321,7 @@ final class ApplyLoop {
             retryAt = WallClock.monotonic() + Self.second / 5
             return
         }
-        try ShareRecord.forEach(in: share) { record in
+        try unsafe ShareRecord.forEach(in: share) { record in
             // After a barrier that gave slots to this worker nothing is applied until their state is taken in.
             guard record.lsn >= appliedLSN, gained == nil else { return }
             switch record.type {
@@ -346,9 +346,9 @@ final class ApplyLoop {
 
     private func applyBatch(_ record: ShareRecord) throws {
         #if DEBUG
-        faults.strike(record.body)
+        unsafe faults.strike(record.body)
         #endif
-        try batches.apply(
+        try unsafe batches.apply(
             record.body,
             host: record.host,
             arrival: record.arrival,
@@ -360,8 +360,8 @@ final class ApplyLoop {
     /// Ends the window: closes its segments, writes hand-over files, then a checkpoint, then the announcement. Unless
     /// slots change their owner, the checkpoint and with it the announcement may follow later.
     private func applyBarrier(_ record: ShareRecord) throws {
-        let barrier = try BarrierPayload(decoding: record.body)
-        let end = record.lsn + LSN(LogRecord.stride(payloadBytes: record.body.count))
+        let barrier = try unsafe BarrierPayload(decoding: record.body)
+        let end = unsafe record.lsn + LSN(LogRecord.stride(payloadBytes: record.body.count))
         var closed: [ClosedFile] = []
         processor.files.crossBarriers(to: barrier.window)
         try retryingWhenDiskFull {
@@ -394,7 +394,7 @@ final class ApplyLoop {
             slots: SlotHolding.ranges(of: ownedSlots).map {
                 SlotRange(slots: $0, fromLSN: windowBegin, toLSN: end)
             },
-            files: Array(encoded.bytes),
+            files: unsafe Array(encoded.bytes),
             summary: processor.takeSummary()
         )
     }
@@ -664,7 +664,7 @@ final class ApplyLoop {
 
     private func receiveFromAggregator() {
         while let message = aggregator.receive() {
-            switch try? ClusterMessage(decoding: message.frame(0)) {
+            switch try? unsafe ClusterMessage(decoding: message.frame(0)) {
             case .heartbeat:
                 metrics.beginAnew()
                 announce()

@@ -24,8 +24,8 @@ final class BatchApplier {
         lsn: LSN,
         semantics: Semantics
     ) throws {
-        let host = host(name)
-        let view = TraceBatchView(
+        let host = unsafe host(name)
+        let view = unsafe TraceBatchView(
             bytes: body,
             host: host.id,
             hostHash: host.hash,
@@ -40,12 +40,12 @@ final class BatchApplier {
     func forgetHost() { lastHost = nil }
 
     private func host(_ name: UnsafeRawBufferPointer) -> (name: [UInt8], id: HostID, hash: UInt64) {
-        if let lastHost, lastHost.name.elementsEqual(name) { return lastHost }
-        let id = processor.files.registerHost(
+        if let lastHost, unsafe lastHost.name.elementsEqual(name) { return lastHost }
+        let id = unsafe processor.files.registerHost(
             ByteView(name),
             isThisMachine: machine.elementsEqual(name)
         )
-        let host = (Array(name), id, Slot.hash(host: name))
+        let host = unsafe (Array(name), id, Slot.hash(host: name))
         lastHost = host
         return host
     }

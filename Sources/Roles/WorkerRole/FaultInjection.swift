@@ -21,14 +21,14 @@ struct FaultInjection {
 
     /// Crashes or hangs if requested for these events. Call it before a record's events are applied.
     func strike(_ events: UnsafeRawBufferPointer) {
-        if Self.contains(events, crashText) { fatalError("A fault was asked for") }
-        if Self.contains(events, hangText) { while true { sleep(1) } }
+        if unsafe Self.contains(events, crashText) { fatalError("A fault was asked for") }
+        if unsafe Self.contains(events, hangText) { while true { sleep(1) } }
     }
 
     private static func contains(_ bytes: UnsafeRawBufferPointer, _ text: [UInt8]) -> Bool {
         guard !text.isEmpty, bytes.count >= text.count else { return false }
         return (0...bytes.count - text.count).contains { start in
-            bytes[start] == text[0] && bytes[start...].starts(with: text)
+            unsafe bytes[start] == text[0] && bytes[start...].starts(with: text)
         }
     }
 }

@@ -36,7 +36,7 @@ final class Watchdog: Sendable {
                 cell?.cause = .hung
                 // Written without the logger, because the hung thread may hold its lock.
                 let words = "The apply loop has hung for \(seconds) s; ending\n"
-                _ = write(STDERR_FILENO, words, words.utf8.count)
+                _ = unsafe write(STDERR_FILENO, words, words.utf8.count)
                 abort()
             }
         }

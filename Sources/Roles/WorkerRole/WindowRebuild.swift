@@ -75,7 +75,7 @@ package struct WindowRebuild {
     /// Makes the kernel's out-of-memory killer prefer this process to its parent, which shares its limits.
     private static func endFirstWhereMemoryIsShort() {
         guard let file = try? File("/proc/self/oom_score_adj", .readWrite) else { return }
-        try? Array("1000\n".utf8).withUnsafeBytes { try file.write($0, at: 0) }
+        try? unsafe Array("1000\n".utf8).withUnsafeBytes { try unsafe file.write($0, at: 0) }
     }
 
     /// Replays the window in the rebuild's own directory.
@@ -124,7 +124,7 @@ package struct WindowRebuild {
             advanced()
             switch part {
             case .batch(let record, let body):
-                try applier.apply(
+                try unsafe applier.apply(
                     body,
                     host: record.host,
                     arrival: record.arrival,
@@ -157,6 +157,7 @@ private final class RebuildObserver: BatchObserver {
 /// Reads a worker's part of the log from an LSN to the end of its window, while a router may write and trim the log.
 struct WindowLog {
     /// A record as the worker receives it.
+    @safe
     enum Part {
         /// The bytes of the batch that belong to the worker; valid during the call.
         case batch(LogRecord, UnsafeRawBufferPointer)
@@ -191,10 +192,10 @@ struct WindowLog {
             case .batch:
                 body.removeAll()
                 try appendOwned(of: record, to: &body)
-                if body.count > 0 { try visit(.batch(record, body.bytes)) }
+                if body.count > 0 { try unsafe visit(.batch(record, body.bytes)) }
             case .tick: try visit(.tick(arrival: record.arrival))
             case .barrier:
-                barrier = try BarrierPayload(decoding: record.body)
+                barrier = unsafe try BarrierPayload(decoding: record.body)
                 return false
             case .fileHead, .damage, .verdict, nil: break
             }
@@ -212,7 +213,7 @@ struct WindowLog {
         var ranges: [Range<LSN>] = []
         try walk(toleratingDamage: true) { record in
             if record.type == .verdict {
-                let verdict = try VerdictPayload(decoding: record.body)
+                let verdict = try unsafe VerdictPayload(decoding: record.body)
                 if verdict.worker == worker { ranges.append(verdict.range) }
             }
             return true
@@ -230,7 +231,7 @@ struct WindowLog {
         while true {
             switch try walk.next() {
             case .records(let bytes):
-                for record in LogRecords(bytes) where record.lsn >= begin {
+                for record in unsafe LogRecords(bytes) where record.lsn >= begin {
                     guard try visit(record) else { return }
                 }
             case .damage(let range):
@@ -253,19 +254,19 @@ struct WindowLog {
 
     /// Appends the worker's part of a batch as the router does in a catch-up: events first, then names.
     private func appendOwned(of record: LogRecord, to body: inout RawBuffer) throws {
-        let batch = record.body
-        let hash = Slot.hash(host: record.host)
+        let batch = unsafe record.body
+        let hash = unsafe Slot.hash(host: record.host)
         func append(_ range: Range<Int>, process: UInt32) {
             guard isOwned[Int(Slot.of(hostHash: hash, processID: process))] else { return }
-            body.append(UnsafeRawBufferPointer(rebasing: batch[range]))
+            unsafe body.append(UnsafeRawBufferPointer(rebasing: batch[range]))
         }
-        var fields = EventFields(of: worker.resource, in: batch)
+        var fields = unsafe EventFields(of: worker.resource, in: batch)
         while let (range, process) = fields.nextWithProcess() { append(range, process: process) }
         guard !fields.isDamaged else {
             throw TraceError(.corrupt, "the batch at LSN \(record.lsn) is damaged")
         }
         guard fields.hasNames, Resource.namedByAgents.contains(worker.resource) else { return }
-        var names = NameFields(in: batch)
+        var names = unsafe NameFields(in: batch)
         while let (name, _) = names.next() {
             let begin = Int(name.offset)
             append(begin..<begin + Int(name.length), process: name.processID)

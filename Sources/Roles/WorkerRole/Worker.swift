@@ -91,8 +91,8 @@ package struct Worker {
     /// Writes a file that says why the worker is lost, for programs that show the cluster's state. Blocks.
     private func leaveWord(_ lost: WorkerLost) {
         do {
-            try Array("\(lost)\n".utf8).withUnsafeBytes {
-                try FileSystem.publish(ClusterPaths.lost(of: name), $0)
+            try unsafe Array("\(lost)\n".utf8).withUnsafeBytes {
+                try unsafe FileSystem.publish(ClusterPaths.lost(of: name), $0)
             }
         } catch { logger.warning("Only this log will say why", metadata: ["error": "\(error)"]) }
     }

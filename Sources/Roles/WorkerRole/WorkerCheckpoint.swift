@@ -175,14 +175,18 @@ struct WorkerCheckpoint {
         for _ in 0..<Slot.count { owners.append(try reader.integer(UInt16.self)) }
         var announcements: [SegmentsClosed] = []
         for _ in 0..<(try reader.integer(UInt32.self)) {
-            let bytes = try reader.counted()
-            guard case .segmentsClosed(let closed) = try ClusterMessage(decoding: bytes) else {
+            let bytes = try unsafe reader.counted()
+            guard case .segmentsClosed(let closed) = try unsafe ClusterMessage(decoding: bytes)
+            else {
                 throw damaged
             }
             announcements.append(closed)
         }
-        let rules = Array(try reader.counted())
-        try processor.files.restore(from: ByteView(try reader.counted()), copyingFrom: original)
+        let rules = unsafe Array(try reader.counted())
+        try unsafe processor.files.restore(
+            from: ByteView(try reader.counted()),
+            copyingFrom: original
+        )
         for _ in 0..<(try reader.integer(UInt16.self)) {
             let slot = try reader.integer(UInt8.self)
             try processor.loadState(slot: slot, from: &reader)

@@ -18,7 +18,7 @@ struct WorkerLock: ~Copyable {
                 remedy: "Stop it, or name another directory with --data"
             )
         }
-        try Array("\(getpid())\n".utf8).withUnsafeBytes { try file.write($0, at: 0) }
+        try unsafe Array("\(getpid())\n".utf8).withUnsafeBytes { try unsafe file.write($0, at: 0) }
         self.worker = worker
         self.file = file
     }

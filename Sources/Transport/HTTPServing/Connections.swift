@@ -128,8 +128,8 @@ package final class SharedBody: Sendable {
     package func withUnsafeBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        let result = buffer.withUnsafeReadableBytes { bytes in
-            Swift.Result { () throws(Failure) -> Result in try body(bytes) }
+        let result = unsafe buffer.withUnsafeReadableBytes { bytes in
+            Swift.Result { () throws(Failure) -> Result in try unsafe body(bytes) }
         }
         return try result.get()
     }

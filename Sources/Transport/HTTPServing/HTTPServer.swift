@@ -96,7 +96,7 @@ package final class HTTPServer: Sendable {
             let limit =
                 !canAccept
                 ? Self.retryMilliseconds : connections.isEmpty ? -1 : Self.tickMilliseconds
-            _ = poll(&polled, nfds_t(polled.count), limit)
+            _ = unsafe poll(&polled, nfds_t(polled.count), limit)
             wakeup.clear()
             connections.expire()
             do throws(SystemError) {

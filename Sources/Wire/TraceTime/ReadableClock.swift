@@ -26,19 +26,19 @@ package import TraceModel
         let secondOfDay = local < 0 ? local &+ 86_400 : local
         let minuteOfDay = secondOfDay / 60
         let millisecond = milliseconds &- seconds &* 1_000
-        twoDigits(minuteOfDay / 60, target)
-        twoDigits(minuteOfDay % 60, target + 3)
-        twoDigits(secondOfDay % 60, target + 6)
-        target.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 2, as: UInt8.self)
-        target.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 5, as: UInt8.self)
-        target.storeBytes(of: UInt8(ascii: "."), toByteOffset: 8, as: UInt8.self)
-        target.storeBytes(of: ascii(millisecond / 100), toByteOffset: 9, as: UInt8.self)
-        twoDigits(millisecond % 100, target + 10)
+        unsafe twoDigits(minuteOfDay / 60, target)
+        unsafe twoDigits(minuteOfDay % 60, target + 3)
+        unsafe twoDigits(secondOfDay % 60, target + 6)
+        unsafe target.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 2, as: UInt8.self)
+        unsafe target.storeBytes(of: UInt8(ascii: ":"), toByteOffset: 5, as: UInt8.self)
+        unsafe target.storeBytes(of: UInt8(ascii: "."), toByteOffset: 8, as: UInt8.self)
+        unsafe target.storeBytes(of: ascii(millisecond / 100), toByteOffset: 9, as: UInt8.self)
+        unsafe twoDigits(millisecond % 100, target + 10)
     }
 
     @inline(__always) private func twoDigits(_ value: Int, _ target: UnsafeMutableRawPointer) {
-        target.storeBytes(of: ascii(value / 10), as: UInt8.self)
-        target.storeBytes(of: ascii(value % 10), toByteOffset: 1, as: UInt8.self)
+        unsafe target.storeBytes(of: ascii(value / 10), as: UInt8.self)
+        unsafe target.storeBytes(of: ascii(value % 10), toByteOffset: 1, as: UInt8.self)
     }
 
     @inline(__always) private func ascii(_ digit: Int) -> UInt8 {
@@ -57,16 +57,17 @@ package struct StemClock: Sendable {
     package func text(_ time: EpochNanoseconds) -> String {
         let second = Int(time) / 1_000_000_000
         var local = time_t(second + zone.offset(atEpochSecond: second))
-        var parts = tm()
-        gmtime_r(&local, &parts)
+        var parts = unsafe tm()
+        unsafe gmtime_r(&local, &parts)
         func padded(_ value: Int32, _ width: Int) -> String {
             let digits = String(value)
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
         }
         let date =
-            padded(parts.tm_year + 1_900, 4) + padded(parts.tm_mon + 1, 2)
+            unsafe padded(parts.tm_year + 1_900, 4) + padded(parts.tm_mon + 1, 2)
             + padded(parts.tm_mday, 2)
-        let clock = padded(parts.tm_hour, 2) + padded(parts.tm_min, 2) + padded(parts.tm_sec, 2)
+        let clock =
+            unsafe padded(parts.tm_hour, 2) + padded(parts.tm_min, 2) + padded(parts.tm_sec, 2)
         return date + "_" + clock
     }
 }

@@ -112,9 +112,9 @@ package struct TimeZoneRules: Sendable {
     /// environment's `TZ`, or else the machine's zone. Blocks on the file system.
     /// - Throws: `.configuration` if there is no such zone; glibc would silently use UTC.
     package static func configure(_ name: String?) throws(TraceError) -> TimeZoneRules {
-        let chosen = name ?? getenv("TZ").map { String(cString: $0) } ?? ""
+        let chosen = unsafe name ?? getenv("TZ").map { unsafe String(cString: $0) } ?? ""
         guard !chosen.isEmpty else {
-            unsetenv("TZ")
+            unsafe unsetenv("TZ")
             tzset()
             return TimeZoneRules(name: "localtime")
         }
@@ -125,7 +125,7 @@ package struct TimeZoneRules: Sendable {
                 remedy: "Name one of /usr/share/zoneinfo (package tzdata), or UTC."
             )
         }
-        setenv("TZ", chosen, 1)
+        unsafe setenv("TZ", chosen, 1)
         tzset()
         return TimeZoneRules(name: chosen)
     }
@@ -138,9 +138,9 @@ package struct TimeZoneRules: Sendable {
     /// Returns the seconds that local time is ahead of UTC at an instant.
     package func offset(atEpochSecond second: Int) -> Int {
         var time = time_t(second)
-        var local = tm()
-        guard localtime_r(&time, &local) != nil else { return 0 }
-        return local.tm_gmtoff
+        var local = unsafe tm()
+        guard unsafe localtime_r(&time, &local) != nil else { return 0 }
+        return unsafe local.tm_gmtoff
     }
 
     /// Returns the instant of a local time, given as if it were UTC. Of two instants (the hour repeated at the end of
@@ -171,13 +171,14 @@ package struct TimeZoneRules: Sendable {
         guard !path.isEmpty, !path.split(separator: "/").contains("..") else { return false }
         if !path.hasPrefix("/") {
             path =
-                (getenv("TZDIR").map { String(cString: $0) } ?? "/usr/share/zoneinfo") + "/" + path
+                unsafe (getenv("TZDIR").map { unsafe String(cString: $0) } ?? "/usr/share/zoneinfo")
+                + "/" + path
         }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         var magic: UInt32 = 0
-        let count = read(descriptor, &magic, 4)
+        let count = unsafe read(descriptor, &magic, 4)
         return count == 4 && UInt32(bigEndian: magic) == 0x545A_6966  // "TZif"
     }
 }

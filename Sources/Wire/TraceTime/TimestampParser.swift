@@ -46,12 +46,13 @@ package struct TimestampParser {
 
     /// Returns the instant of `text`, or `arrival` if it has none. Does not allocate.
     package mutating func parse(_ text: ByteView, arrival: EpochNanoseconds) -> ParsedTimestamp {
-        guard text.count > 0, let start = text.start else {
+        guard text.count > 0, let start = unsafe text.start else {
             return ParsedTimestamp(nanoseconds: arrival, kind: .absent)
         }
         // The fifth byte distinguishes the forms: a date has its first hyphen there.
-        let isDate = text.count >= 19 && start.load(fromByteOffset: 4, as: UInt8.self) == 0x2D
-        let parsed = isDate ? date(start, text.count) : seconds(start, text.count)
+        let isDate =
+            unsafe text.count >= 19 && start.load(fromByteOffset: 4, as: UInt8.self) == 0x2D
+        let parsed = unsafe isDate ? date(start, text.count) : seconds(start, text.count)
         guard let parsed else { return ParsedTimestamp(nanoseconds: arrival, kind: .invalid) }
         return ParsedTimestamp(nanoseconds: EpochNanoseconds(parsed), kind: .valid)
     }
@@ -59,17 +60,17 @@ package struct TimestampParser {
     // MARK: Dates
 
     @inline(__always) private mutating func date(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
-        let high = start.loadUnaligned(as: UInt64.self)
-        let low = start.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+        let high = unsafe start.loadUnaligned(as: UInt64.self)
+        let low = unsafe start.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
         if high != minuteHigh || low != minuteLow {
-            guard let minute = minute(start) else { return nil }
+            guard let minute = unsafe minute(start) else { return nil }
             minuteHigh = high
             minuteLow = low
             minuteEpochSecond = minute
         }
-        guard start.load(fromByteOffset: 16, as: UInt8.self) == UInt8(ascii: ":"),
-            let second = twoDigits(start + 17),
-            second <= 60, let fraction = dateFraction(start, count)
+        guard unsafe start.load(fromByteOffset: 16, as: UInt8.self) == UInt8(ascii: ":"),
+            let second = unsafe twoDigits(start + 17),
+            second <= 60, let fraction = unsafe dateFraction(start, count)
         else { return nil }
         return (minuteEpochSecond &+ second) &* Self.nanosecondsPerSecond &+ fraction
     }
@@ -77,22 +78,23 @@ package struct TimestampParser {
     @inline(__always) private func dateFraction(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
         if count == 19 { return 0 }
         guard count >= 21, count <= 29,
-            start.load(fromByteOffset: 19, as: UInt8.self) == UInt8(ascii: ".")
+            unsafe start.load(fromByteOffset: 19, as: UInt8.self) == UInt8(ascii: ".")
         else {
             return nil
         }
-        return fraction(start + 20, count - 20)
+        return unsafe fraction(start + 20, count - 20)
     }
 
     /// Computes the minute's first second; called only when the minute changes.
     @inline(never) private mutating func minute(_ start: UnsafeRawPointer) -> Int? {
         func separated(_ offset: Int, by separator: UInt8) -> Int? {
-            guard start.load(fromByteOffset: offset - 1, as: UInt8.self) == separator else {
+            guard unsafe start.load(fromByteOffset: offset - 1, as: UInt8.self) == separator else {
                 return nil
             }
-            return twoDigits(start + offset)
+            return unsafe twoDigits(start + offset)
         }
-        guard let century = twoDigits(start), let yearOfCentury = twoDigits(start + 2),
+        guard let century = unsafe twoDigits(start),
+            let yearOfCentury = unsafe twoDigits(start + 2),
             let month = separated(5, by: UInt8(ascii: "-")),
             let day = separated(8, by: UInt8(ascii: "-")),
             let hour = separated(11, by: UInt8(ascii: " ")),
@@ -122,23 +124,24 @@ package struct TimestampParser {
     private func seconds(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
         var whole = 0
         var index = 0
-        while index < count, let digit = digit(start + index) {
+        while index < count, let digit = unsafe digit(start + index) {
             whole = whole * 10 + digit
             guard whole < Self.epochSecondEnd else { return nil }
             index += 1
         }
         guard index > 0 else { return nil }
         if index == count { return whole * Self.nanosecondsPerSecond }
-        guard start.load(fromByteOffset: index, as: UInt8.self) == UInt8(ascii: "."),
+        guard unsafe start.load(fromByteOffset: index, as: UInt8.self) == UInt8(ascii: "."),
             index + 1 < count
         else {
             return nil
         }
         let digits = count - index - 1
-        for position in min(digits, 9)..<digits where digit(start + index + 1 + position) == nil {
+        for position in min(digits, 9)..<digits
+        where unsafe digit(start + index + 1 + position) == nil {
             return nil
         }
-        guard let fraction = fraction(start + index + 1, min(digits, 9)) else { return nil }
+        guard let fraction = unsafe fraction(start + index + 1, min(digits, 9)) else { return nil }
         return whole * Self.nanosecondsPerSecond + fraction
     }
 
@@ -148,7 +151,7 @@ package struct TimestampParser {
     @inline(__always) private func fraction(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
         var value = 0
         for index in 0..<count {
-            guard let digit = digit(start + index) else { return nil }
+            guard let digit = unsafe digit(start + index) else { return nil }
             value = value &* 10 &+ digit
         }
         return value &* Self.scale(9 - count)
@@ -169,12 +172,12 @@ package struct TimestampParser {
     }
 
     @inline(__always) private func twoDigits(_ start: UnsafeRawPointer) -> Int? {
-        guard let tens = digit(start), let ones = digit(start + 1) else { return nil }
+        guard let tens = unsafe digit(start), let ones = unsafe digit(start + 1) else { return nil }
         return tens &* 10 &+ ones
     }
 
     @inline(__always) private func digit(_ start: UnsafeRawPointer) -> Int? {
-        let value = start.load(as: UInt8.self) &- UInt8(ascii: "0")
+        let value = unsafe start.load(as: UInt8.self) &- UInt8(ascii: "0")
         return value <= 9 ? Int(value) : nil
     }
 }

@@ -35,8 +35,8 @@ package struct ProcDirectory: Sendable {
         var count = 0
         while true {
             guard
-                let done = try? bytes.withUnsafeMutableBytes({ buffer in
-                    try file.read(into: .init(rebasing: buffer[count...]), at: count)
+                let done = try? unsafe bytes.withUnsafeMutableBytes({ buffer in
+                    try unsafe file.read(into: .init(rebasing: buffer[count...]), at: count)
                 })
             else { return nil }
             count += done
@@ -63,10 +63,10 @@ package struct ProcDirectory: Sendable {
 
     /// Parses the target of a link, such as `socket:[12345]`.
     private func inode(of link: String) -> UInt64? {
-        let target = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { buffer in
+        let target = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { buffer in
             guard let start = buffer.baseAddress else { return "" }
-            let count = readlink(link, start, buffer.count)
-            return String(
+            let count = unsafe readlink(link, start, buffer.count)
+            return unsafe String(
                 decoding: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)),
                 as: UTF8.self
             )
@@ -287,13 +287,15 @@ package struct SocketEntry: Equatable, Sendable {
         var digits = parts[0]
         while digits.count >= 8 {
             guard let word = hex(digits.prefix(8)) else { return nil }
-            withUnsafeBytes(of: word) { bytes.append(contentsOf: $0) }
+            unsafe withUnsafeBytes(of: word) { unsafe bytes.append(contentsOf: $0) }
             digits = digits.dropFirst(8)
         }
         guard digits.isEmpty, bytes.count == 4 || bytes.count == 16 else { return nil }
         var name = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         let family = bytes.count == 4 ? AF_INET : AF_INET6
-        guard inet_ntop(family, bytes, &name, socklen_t(name.count)) != nil else { return nil }
+        guard unsafe inet_ntop(family, bytes, &name, socklen_t(name.count)) != nil else {
+            return nil
+        }
         let ascii = name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
         return (String(decoding: ascii, as: UTF8.self), port)
     }

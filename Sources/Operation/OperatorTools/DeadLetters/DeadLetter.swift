@@ -69,8 +69,8 @@ package struct DeadLetterText {
         guard let resource = Resource(name: letter.resource) else { return }
         var shown = 0
         try store.forEachBatch(of: letter) { batch, _ in
-            batch.withUnsafeBytes { bytes in
-                var payloads = EventPayloads(of: resource, in: bytes)
+            unsafe batch.withUnsafeBytes { bytes in
+                var payloads = unsafe EventPayloads(of: resource, in: bytes)
                 while shown < eventsMax, let payload = payloads.next() {
                     line(Self.describe(payload, resource))
                     shown += 1

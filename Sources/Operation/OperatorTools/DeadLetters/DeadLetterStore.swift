@@ -85,9 +85,9 @@ package struct DeadLetterStore {
         var checksum: UInt32 = 0
         var offset = 0
         while true {
-            let count = try buffer.withUnsafeMutableBytes { bytes in
-                let count = try file.read(into: bytes, at: offset)
-                checksum = Checksum.crc32c(.init(rebasing: bytes[..<count]), after: checksum)
+            let count = try unsafe buffer.withUnsafeMutableBytes { bytes in
+                let count = try unsafe file.read(into: bytes, at: offset)
+                checksum = unsafe Checksum.crc32c(.init(rebasing: bytes[..<count]), after: checksum)
                 return count
             }
             if count == 0 { break }
@@ -101,8 +101,8 @@ package struct DeadLetterStore {
     /// Marks a letter all of whose batches were sent again.
     func markReplayed(_ letter: DeadLetter) throws {
         guard let name = letter.name.flatMap({ DeadLetterName($0) }) else { return }
-        let empty = UnsafeRawBufferPointer(start: nil, count: 0)
-        try FileSystem.publish(path(name.replayedMark), empty)
+        let empty = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        try unsafe FileSystem.publish(path(name.replayedMark), empty)
     }
 
     private func path(_ relative: String) -> String { "\(directory)/\(relative)" }
@@ -143,7 +143,7 @@ package struct DeadLetterReplay {
         envelope.sequence = UInt64(number % Limits.dedupSequencesMax + 1)
         var encoder = BatchEncoder(capacity: 512)
         encoder.append(envelope)
-        return Array(encoder.bytes)
+        return unsafe Array(encoder.bytes)
     }
 }
 

@@ -42,10 +42,10 @@ final class FileByteSource: ByteSource {
         let opened =
             path == Self.standardInput
             ? try Self.duplicateOfStandardInput()
-            : try systemCall("open", path) { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+            : try systemCall("open", path) { unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
         descriptor = opened
         var info = stat()
-        try systemCall("fstat", path) { fstat(opened, &info) }
+        try systemCall("fstat", path) { unsafe fstat(opened, &info) }
         let isFile = info.st_mode & S_IFMT == S_IFREG
         size = isFile ? Int(info.st_size) : 0
         modified =
@@ -61,11 +61,11 @@ final class FileByteSource: ByteSource {
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         guard begin.isEmpty else {
             let count = min(begin.count, buffer.count)
-            buffer.copyBytes(from: begin[..<count])
+            unsafe buffer.copyBytes(from: begin[..<count])
             begin.removeFirst(count)
             return count
         }
-        return try readOn(into: buffer)
+        return try unsafe readOn(into: buffer)
     }
 
     private func readOn(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
@@ -73,7 +73,7 @@ final class FileByteSource: ByteSource {
             if modified == nil { try wait() }
             do {
                 let count = try systemCall("read", path) {
-                    Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+                    unsafe Glibc.read(descriptor, buffer.baseAddress, buffer.count)
                 }
                 done += count
                 return count
@@ -88,7 +88,7 @@ final class FileByteSource: ByteSource {
         while true {
             if stop?.isRaised == true { throw Interrupted() }
             var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            if poll(&entry, 1, Self.waitMilliseconds) > 0 { return }
+            if unsafe poll(&entry, 1, Self.waitMilliseconds) > 0 { return }
         }
     }
 
@@ -96,7 +96,7 @@ final class FileByteSource: ByteSource {
     func firstBytes(_ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         while begin.count < count {
-            let done = try bytes.withUnsafeMutableBytes { try readOn(into: $0) }
+            let done = try unsafe bytes.withUnsafeMutableBytes { try unsafe readOn(into: $0) }
             if done == 0 { break }
             begin += bytes[..<done]
         }
@@ -118,9 +118,9 @@ final class ExpandedByteSource: ByteSource {
 
     init(_ file: FileByteSource, _ compression: FileCompression) throws {
         self.file = file
-        reader = try ExpandingReader(compression) {
+        reader = try unsafe ExpandingReader(compression) {
             (buffer: UnsafeMutableRawBufferPointer) throws(TraceError) in
-            do { return try file.read(into: buffer) } catch {
+            do { return try unsafe file.read(into: buffer) } catch {
                 throw TraceError(.system, "the recording can't be read", cause: error)
             }
         }
@@ -129,7 +129,7 @@ final class ExpandedByteSource: ByteSource {
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         if left.isEmpty { left = 0..<(try expandMore()) }
         let piece = left.prefix(buffer.count)
-        buffer.copyBytes(from: expanded[piece])
+        unsafe buffer.copyBytes(from: expanded[piece])
         left = left.dropFirst(piece.count)
         return piece.count
     }
@@ -143,7 +143,7 @@ final class ExpandedByteSource: ByteSource {
             guard isCutOff || strayBytes > 0 else { throw error }
         }
         while strayBytes > 0 {
-            let more = try expanded.withUnsafeMutableBytes { try file.read(into: $0) }
+            let more = try unsafe expanded.withUnsafeMutableBytes { try unsafe file.read(into: $0) }
             if more == 0 { break }
             strayBytes += more
         }

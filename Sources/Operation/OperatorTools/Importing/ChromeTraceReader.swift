@@ -403,7 +403,7 @@ package struct ChromeTraceReader {
     private func cutName() -> String { Self.cut(fields.name) }
 
     private static func cut(_ name: [UInt8]) -> String {
-        name.withUnsafeBytes { ByteView($0).cut(at: Limits.nameBytesMax).string }
+        unsafe name.withUnsafeBytes { unsafe ByteView($0).cut(at: Limits.nameBytesMax).string }
     }
 
     private static var notATrace: TraceError {

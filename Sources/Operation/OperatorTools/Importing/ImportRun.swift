@@ -62,7 +62,7 @@ package struct ImportRun {
     private static func name(of id: RecordedID) -> String {
         var text = id.shown
         return text.withUTF8 {
-            ByteView(UnsafeRawBufferPointer($0)).cut(at: Limits.nameBytesMax).string
+            unsafe ByteView(UnsafeRawBufferPointer($0)).cut(at: Limits.nameBytesMax).string
         }
     }
 

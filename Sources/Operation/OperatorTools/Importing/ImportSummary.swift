@@ -101,7 +101,7 @@ package struct ImportSummary: Encodable, Sendable {
     private static func shown(_ id: RecordedID) -> String {
         var text = id.shown
         return text.withUTF8 {
-            ByteView(UnsafeRawBufferPointer($0)).cut(at: idShownBytesMax).string
+            unsafe ByteView(UnsafeRawBufferPointer($0)).cut(at: idShownBytesMax).string
         }
     }
 

@@ -7,6 +7,7 @@ import TraceModel
 /// The caller first calls `kind()`, then `enterObject`/`nextKey`, `enterArray`/`nextElement`, `readText` or
 /// `skipValue`. Errors that recorders make are accepted: extra commas between members, byte order marks as white
 /// space, and numbers that are not finite in all spellings (`isWord`).
+@safe
 package final class JSONPullReader {
     /// Kinds of JSON values.
     package enum Kind {
@@ -36,7 +37,7 @@ package final class JSONPullReader {
         text.reserveCapacity(4096)
     }
 
-    deinit { chunk.deallocate() }
+    deinit { unsafe chunk.deallocate() }
 
     /// Bytes read so far.
     package var offset: Int { chunkOffset + position }
@@ -101,16 +102,16 @@ package final class JSONPullReader {
     /// Up to `count` bytes that come next, not consumed; fewer only where there are no more.
     package func peek(_ count: Int) throws -> [UInt8] {
         while filled - position < count {
-            let left = UnsafeRawBufferPointer(rebasing: chunk[position..<filled])
-            chunk.copyBytes(from: left)
+            let left = unsafe UnsafeRawBufferPointer(rebasing: chunk[position..<filled])
+            unsafe chunk.copyBytes(from: left)
             (chunkOffset, position, filled) = (chunkOffset + position, 0, left.count)
-            let more = try source.read(
+            let more = try unsafe source.read(
                 into: UnsafeMutableRawBufferPointer(rebasing: chunk[filled...])
             )
             if more == 0 { break }
             filled += more
         }
-        return Array(chunk[position..<min(filled, position + count)])
+        return unsafe Array(chunk[position..<min(filled, position + count)])
     }
 
     /// Whether something follows that is neither white space nor a comma.
@@ -175,8 +176,9 @@ package final class JSONPullReader {
     /// Whether `text` equals the name.
     package func textEquals(_ name: StaticString) -> Bool {
         guard text.count == name.utf8CodeUnitCount else { return false }
-        return text.withUnsafeBytes { bytes in
-            bytes.baseAddress.map { memcmp($0, name.utf8Start, bytes.count) == 0 } ?? true
+        return unsafe text.withUnsafeBytes { bytes in
+            unsafe bytes.baseAddress.map { unsafe memcmp($0, name.utf8Start, bytes.count) == 0 }
+                ?? true
         }
     }
 
@@ -243,7 +245,7 @@ package final class JSONPullReader {
     private func peek() throws -> UInt8 {
         while true {
             if position == filled { try refill() }
-            let byte = chunk[position]
+            let byte = unsafe chunk[position]
             switch byte {
             case 0x20, 0x0A, 0x0D, 0x09: position += 1
             case 0xEF where try peek(3) == [0xEF, 0xBB, 0xBF]: position += 3
@@ -255,14 +257,14 @@ package final class JSONPullReader {
     private func nextByte() throws -> UInt8 {
         if position == filled { try refill() }
         position += 1
-        return chunk[position - 1]
+        return unsafe chunk[position - 1]
     }
 
     private func refill() throws {
         chunkOffset += filled
         position = 0
         filled = 0
-        filled = try source.read(into: chunk)
+        filled = try unsafe source.read(into: chunk)
         if filled == 0 { throw JSONReadFailure.endOfInput }
     }
 
@@ -275,7 +277,7 @@ package final class JSONPullReader {
         text.removeAll(keepingCapacity: true)
         while true {
             if position == filled { try refill() }
-            let byte = chunk[position]
+            let byte = unsafe chunk[position]
             switch byte {
             case UInt8(ascii: ","), UInt8(ascii: "]"), UInt8(ascii: "}"), UInt8(ascii: "\""), 0x20,
                 0x0A, 0x0D, 0x09:
@@ -344,13 +346,13 @@ package final class JSONPullReader {
     /// and is kept as U+FFFD, with the other escape, if one follows, behind it.
     private func nextIsUnicodeEscape() throws -> Bool {
         if position == filled { try refill() }
-        guard chunk[position] == UInt8(ascii: "\\") else {
+        guard unsafe chunk[position] == UInt8(ascii: "\\") else {
             keep(scalar: 0xFFFD)
             return false
         }
         position += 1
         if position == filled { try refill() }
-        guard chunk[position] == UInt8(ascii: "u") else {
+        guard unsafe chunk[position] == UInt8(ascii: "u") else {
             keep(scalar: 0xFFFD)
             try readEscape()
             return false

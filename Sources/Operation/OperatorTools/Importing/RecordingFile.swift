@@ -26,7 +26,7 @@ package struct RecordingFile {
     package static func checkStandardInput(_ path: String) throws {
         guard path == FileByteSource.standardInput else { return }
         var info = stat()
-        guard fstat(STDIN_FILENO, &info) < 0 || info.st_mode & S_IFMT == 0 else { return }
+        guard unsafe fstat(STDIN_FILENO, &info) < 0 || info.st_mode & S_IFMT == 0 else { return }
         throw TraceError(
             .configuration,
             "There is no standard input",

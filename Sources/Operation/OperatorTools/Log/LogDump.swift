@@ -74,20 +74,20 @@ struct LogLine: Encodable {
         do {
             switch record.type {
             case .batch: try describe(batch: record, &index)
-            case .barrier: describe(try BarrierPayload(decoding: record.body))
+            case .barrier: unsafe describe(try BarrierPayload(decoding: record.body))
             case .damage:
-                let payload = try DamagePayload(decoding: record.body)
+                let payload = try unsafe DamagePayload(decoding: record.body)
                 damaged = LogRange(payload.range)
                 damagedEvents = payload.events
-            case .verdict: describe(try VerdictPayload(decoding: record.body))
+            case .verdict: unsafe describe(try VerdictPayload(decoding: record.body))
             default: break
             }
         } catch { problem = "\(error)" }
     }
 
     private mutating func describe(batch record: LogRecord, _ index: inout EventIndex) throws {
-        host = String(decoding: record.host, as: UTF8.self)
-        let summary = try BatchScanner.scan(record.body, into: &index)
+        host = unsafe String(decoding: record.host, as: UTF8.self)
+        let summary = try unsafe BatchScanner.scan(record.body, into: &index)
         var events: [String: Int] = [:]
         for resource in Resource.allCases where summary.count(of: resource) > 0 {
             events[resource.name] = summary.count(of: resource)
@@ -192,7 +192,7 @@ package struct LogDump {
         while written < limit {
             switch try walk.next() {
             case .records(let bytes):
-                for record in LogRecords(bytes) where record.lsn >= from ?? 0 {
+                for record in unsafe LogRecords(bytes) where record.lsn >= from ?? 0 {
                     guard written < limit, record.lsn < to ?? .max else { return }
                     try write(shown(LogLine(record, &index)))
                     written += 1

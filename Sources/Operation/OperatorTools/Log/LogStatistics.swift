@@ -42,7 +42,8 @@ package struct LogStatistics: Encodable, Sendable {
         var index = EventIndex()
         reading: while true {
             switch try walk.next() {
-            case .records(let bytes): for record in LogRecords(bytes) { count(record, &index) }
+            case .records(let bytes):
+                for record in unsafe LogRecords(bytes) { count(record, &index) }
             case .damage(let range):
                 damagedRanges += 1
                 damagedBytes += range.upperBound - range.lowerBound
@@ -63,10 +64,10 @@ package struct LogStatistics: Encodable, Sendable {
         durableLsn = record.durableLSN
         guard record.type == .batch else { return }
         batches += 1
-        batchBytes += record.body.count
+        unsafe batchBytes += record.body.count
         firstArrivalNs = firstArrivalNs ?? record.arrival
         lastArrivalNs = record.arrival
-        guard let summary = try? BatchScanner.scan(record.body, into: &index) else { return }
+        guard let summary = try? unsafe BatchScanner.scan(record.body, into: &index) else { return }
         for resource in Resource.allCases {
             events[resource.name, default: 0] += summary.count(of: resource)
         }

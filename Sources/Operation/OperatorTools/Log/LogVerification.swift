@@ -42,7 +42,7 @@ package struct LogVerification: Encodable, Sendable {
         reading: while true {
             switch try walk.next() {
             case .records(let bytes):
-                for record in LogRecords(bytes) {
+                for record in unsafe LogRecords(bytes) {
                     records += 1
                     if let problem = consistency.findFault(in: record) {
                         add(Fault(lsn: record.lsn, problem: problem))
@@ -135,11 +135,11 @@ struct LogConsistency: ~Copyable {
         do throws(TraceError) {
             switch record.type {
             case .barrier:
-                let barrier = try BarrierPayload(decoding: record.body)
+                let barrier = try unsafe BarrierPayload(decoding: record.body)
                 defer { window = barrier.window }
                 if let window, barrier.window <= window { return "its window was closed before" }
-            case .damage: _ = try DamagePayload(decoding: record.body)
-            case .verdict: _ = try VerdictPayload(decoding: record.body)
+            case .damage: _ = try unsafe DamagePayload(decoding: record.body)
+            case .verdict: _ = try unsafe VerdictPayload(decoding: record.body)
             default: break
             }
         } catch { return error.message }
@@ -157,7 +157,7 @@ struct LogConsistency: ~Copyable {
         var summary: BatchSummary?
         if record.type == .batch {
             do throws(WireError) {
-                summary = try BatchScanner.scan(record.body, into: &index)
+                summary = unsafe try BatchScanner.scan(record.body, into: &index)
             } catch {
                 return "the batch can't be decoded: \(error)"
             }

@@ -33,7 +33,9 @@ package enum TimeBound: Equatable, Sendable {
         case .local(let text):
             var parser = TimestampParser(zone: try zone())
             let bytes = Array(text.utf8)
-            let parsed = bytes.withUnsafeBytes { parser.parse(ByteView($0), arrival: 0) }
+            let parsed = unsafe bytes.withUnsafeBytes {
+                unsafe parser.parse(ByteView($0), arrival: 0)
+            }
             return parsed.kind == .valid ? parsed.nanoseconds : nil
         }
     }
@@ -85,7 +87,7 @@ package struct AnomalyRun {
         try StandardOutput.checkHasOutput(dataDirectory)
         var count = 0
         try StandardOutput.streaming {
-            try write(counting: &count) { try StandardOutput.write($0) }
+            try unsafe write(counting: &count) { try unsafe StandardOutput.write($0) }
         }
         return count
     }
@@ -97,7 +99,7 @@ package struct AnomalyRun {
         if case .table(let zone) = format { table = AnomalyTable(zone: zone, terminal: .output) }
         try AnomalyReader(selection, root: dataDirectory).forEachFinding { line in
             if table == nil {
-                text.append(line.bytes)
+                unsafe text.append(line.bytes)
             } else {
                 if count == 0, let head = table?.head {
                     text.append(head)
@@ -108,10 +110,10 @@ package struct AnomalyRun {
             text.append("\n")
             count += 1
             guard text.count >= Self.pieceBytes else { return }
-            try write(text.bytes)
+            try unsafe write(text.bytes)
             text.removeAll()
         }
-        if text.count > 0 { try write(text.bytes) }
+        if text.count > 0 { try unsafe write(text.bytes) }
     }
 
     private static let pieceBytes = 64 << 10
@@ -141,7 +143,7 @@ package struct AnomalyTable {
 
     /// Formats one finding. Control characters are replaced.
     package mutating func row(_ finding: AnomalyLine) -> String {
-        Self.line(
+        unsafe Self.line(
             time(finding.ts),
             Self.text(finding.resource),
             Self.text(finding.rule),
@@ -178,20 +180,21 @@ package struct AnomalyTable {
             separator: "-"
         )
         var bytes = [UInt8](repeating: 0, count: ReadableClock.byteCount)
-        bytes.withUnsafeMutableBytes { bytes in
-            if let start = bytes.baseAddress { clock.write(ts, to: start) }
+        unsafe bytes.withUnsafeMutableBytes { bytes in
+            if let start = bytes.baseAddress { unsafe clock.write(ts, to: start) }
         }
         return "\(date) \(String(decoding: bytes, as: UTF8.self))"
     }
 
     private static func severity(_ number: UnsafeRawBufferPointer) -> String {
-        Double(String(decoding: number, as: UTF8.self)).map { String(format: "%.2f", $0) } ?? "-"
+        unsafe Double(String(decoding: number, as: UTF8.self)).map { String(format: "%.2f", $0) }
+            ?? "-"
     }
 
     /// Decodes a JSON string; a dash stands for an empty one.
     private static func text(_ json: UnsafeRawBufferPointer) -> String {
-        let decoded = try? JSONDecoder().decode(String.self, from: Data(json))
-        let text = decoded ?? String(decoding: json, as: UTF8.self)
+        let decoded = try? unsafe JSONDecoder().decode(String.self, from: Data(json))
+        let text = unsafe decoded ?? String(decoding: json, as: UTF8.self)
         guard !text.isEmpty else { return "-" }
         let isPlain = text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
         if isPlain { return text }

@@ -15,14 +15,14 @@ enum StandardOutput {
 
     /// Writes all of the bytes. Blocks.
     static func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = Glibc.write(STDOUT_FILENO, rest.baseAddress, rest.count)
+        var rest = unsafe bytes
+        while unsafe !rest.isEmpty {
+            let count = unsafe Glibc.write(STDOUT_FILENO, rest.baseAddress, rest.count)
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else {
                 throw SystemError(errno: errno, call: "write", subject: "standard output")
             }
-            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            unsafe rest = unsafe UnsafeRawBufferPointer(rebasing: rest[count...])
         }
     }
 
@@ -70,8 +70,8 @@ package struct CatRun {
     package func run() throws {
         try StandardOutput.checkHasOutput(dataDirectory)
         try StandardOutput.streaming {
-            let reader = TraceFileReader(selection, root: dataDirectory) {
-                try StandardOutput.write($0)
+            let reader = unsafe TraceFileReader(selection, root: dataDirectory) {
+                try unsafe StandardOutput.write($0)
             }
             switch format {
             case .json: try reader.writeJSON()

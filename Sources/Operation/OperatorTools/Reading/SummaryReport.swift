@@ -92,7 +92,7 @@ package struct SummaryReport {
             )
         }
         text.append("]")
-        return String(decoding: text.bytes, as: UTF8.self)
+        return unsafe String(decoding: text.bytes, as: UTF8.self)
     }
 
     package var text: String {

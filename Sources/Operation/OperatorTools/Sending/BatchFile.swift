@@ -57,7 +57,9 @@ package final class BatchFile {
 
     private func bytes(_ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
-        let done = try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: offset) }
+        let done = try unsafe bytes.withUnsafeMutableBytes {
+            try unsafe file.read(into: $0, at: offset)
+        }
         guard done == count else {
             throw TraceError(.corrupt, "\(path): the file shrank while it was read")
         }

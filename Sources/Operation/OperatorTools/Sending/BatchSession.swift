@@ -28,7 +28,7 @@ package struct ClientIdentity: Sendable {
 
     private static var hostName: String {
         var name = [CChar](repeating: 0, count: 256)
-        guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+        guard unsafe gethostname(&name, name.count - 1) == 0 else { return "localhost" }
         return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 }
@@ -111,7 +111,7 @@ package final class BatchSession: EventSink {
         envelope.host = host
         envelope.semantics = .cumulative
         encoder.append(envelope)
-        try sender.send([UInt8](encoder.bytes))
+        try unsafe sender.send([UInt8](encoder.bytes))
         encoder.removeAll()
         pendingNames = 0
         acknowledged.merge(pending, uniquingKeysWith: +)

@@ -98,9 +98,9 @@ package final class SendRun {
 
     /// Runs the server's own check, so that a file which is no batch fails here, by name.
     private func inspect(_ batch: [UInt8]) throws -> (events: Int, missing: Missing) {
-        try batch.withUnsafeBytes { bytes in
+        try unsafe batch.withUnsafeBytes { bytes in
             do throws(WireError) {
-                let summary = try BatchScanner.scan(bytes, into: &index)
+                let summary = try unsafe BatchScanner.scan(bytes, into: &index)
                 let missing = Missing(
                     identity: !summary.hasClientID && !summary.hasSequence,
                     semantics: summary.semantics == nil
@@ -127,6 +127,6 @@ package final class SendRun {
         if missing.semantics { envelope.semantics = semantics }
         var encoder = BatchEncoder(capacity: 512)
         encoder.append(envelope)
-        return batch + encoder.bytes
+        return unsafe batch + encoder.bytes
     }
 }

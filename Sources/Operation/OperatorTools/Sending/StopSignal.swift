@@ -32,7 +32,7 @@ package final class StopSignal: Sendable {
             var entry = pollfd(fd: wakeup.descriptor, events: Int16(POLLIN), revents: 0)
             // Rounded up, so that the last millisecond is not spent spinning.
             let milliseconds = Int32(clamping: (left + 999_999) / 1_000_000)
-            if poll(&entry, 1, milliseconds) > 0 { return true }
+            if unsafe poll(&entry, 1, milliseconds) > 0 { return true }
             if WallClock.monotonic() >= deadline { return false }
         }
     }

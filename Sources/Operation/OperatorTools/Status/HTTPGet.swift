@@ -54,8 +54,8 @@ package enum HTTPGet {
         var rest = Array(request.utf8)[...]
         while !rest.isEmpty {
             let count = try systemCall("send", "\(address)") {
-                rest.withUnsafeBytes {
-                    send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                unsafe rest.withUnsafeBytes {
+                    unsafe send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
                 }
             }
             rest = rest.dropFirst(count)
@@ -69,7 +69,7 @@ package enum HTTPGet {
                 throw TraceError(.unreachable, "\(address): the answer is too long or too slow")
             }
             let count = try systemCall("recv", "\(address)") {
-                recv(descriptor, &chunk, chunk.count, 0)
+                unsafe recv(descriptor, &chunk, chunk.count, 0)
             }
             if count == 0 { break }
             response.append(contentsOf: chunk.prefix(count))
@@ -81,23 +81,27 @@ package enum HTTPGet {
     }
 
     private static func connect(to address: HostPort, timeoutSeconds: Int) throws -> Int32 {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var hints = unsafe addrinfo()
+        unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
-        let code = getaddrinfo(address.host, String(address.port), &hints, &list)
+        let code = unsafe getaddrinfo(address.host, String(address.port), &hints, &list)
         guard code == 0 else {
-            let reason = String(cString: gai_strerror(code))
+            let reason = unsafe String(cString: gai_strerror(code))
             throw TraceError(.unreachable, "\(address.host): \(reason)")
         }
-        defer { freeaddrinfo(list) }
+        defer { unsafe freeaddrinfo(list) }
         var last = SystemError(errno: ECONNREFUSED, call: "connect", subject: "\(address)")
-        var next = list
-        while let candidate = next?.pointee {
+        var next = unsafe list
+        while let candidate = unsafe next?.pointee {
             do throws(SystemError) {
-                return try connect(to: candidate, "\(address)", timeoutSeconds: timeoutSeconds)
+                return try unsafe connect(
+                    to: candidate,
+                    "\(address)",
+                    timeoutSeconds: timeoutSeconds
+                )
             } catch {
                 last = error
-                next = candidate.ai_next
+                unsafe next = unsafe candidate.ai_next
             }
         }
         throw TraceError(.unreachable, "nobody answers", cause: last)
@@ -108,19 +112,21 @@ package enum HTTPGet {
         _ name: String,
         timeoutSeconds: Int
     ) throws(SystemError) -> Int32 {
-        let kind = candidate.ai_socktype | Int32(SOCK_CLOEXEC.rawValue)
-        let descriptor = try systemCall("socket", name) { socket(candidate.ai_family, kind, 0) }
+        let kind = unsafe candidate.ai_socktype | Int32(SOCK_CLOEXEC.rawValue)
+        let descriptor = try systemCall("socket", name) {
+            unsafe socket(candidate.ai_family, kind, 0)
+        }
         do throws(SystemError) {
             // On Linux SO_SNDTIMEO limits connect as well (socket(7)).
             var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
             for option in [SO_SNDTIMEO, SO_RCVTIMEO] {
                 let size = socklen_t(MemoryLayout<timeval>.size)
                 try systemCall("setsockopt", name) {
-                    setsockopt(descriptor, SOL_SOCKET, option, &timeout, size)
+                    unsafe setsockopt(descriptor, SOL_SOCKET, option, &timeout, size)
                 }
             }
             try systemCall("connect", name) {
-                Glibc.connect(descriptor, candidate.ai_addr, candidate.ai_addrlen)
+                unsafe Glibc.connect(descriptor, candidate.ai_addr, candidate.ai_addrlen)
             }
             return descriptor
         } catch {

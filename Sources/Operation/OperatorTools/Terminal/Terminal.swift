@@ -25,7 +25,7 @@ package struct Terminal: Sendable {
 
     /// Returns the text in a colour, or plain where the stream is no terminal or NO_COLOR is set.
     package func paint(_ text: String, _ colour: Colour) -> String {
-        isTerminal && getenv("NO_COLOR") == nil
+        unsafe isTerminal && getenv("NO_COLOR") == nil
             ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text
     }
 
@@ -33,7 +33,9 @@ package struct Terminal: Sendable {
     package func write(_ text: String) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            let count = unsafe rest.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+            }
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else { return }
             rest = rest.dropFirst(count)

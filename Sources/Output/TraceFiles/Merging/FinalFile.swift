@@ -35,6 +35,7 @@ package struct FinalWindow: Sendable, Equatable {
 }
 
 /// Reads one final file row by row, with the keys by which its rows are ordered. Views are valid until the next row.
+@safe
 final class FinalFile {
     /// Formats of final files.
     enum Kind {
@@ -61,7 +62,7 @@ final class FinalFile {
     private(set) var host: [UInt8] = []
 
     private(set) var content = Content.event
-    private(set) var row = UnsafeRawBufferPointer(start: nil, count: 0)
+    private(set) var row = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     private(set) var ts: EpochNanoseconds = 0
     private(set) var pid: UInt32 = 0
 
@@ -101,20 +102,20 @@ final class FinalFile {
             where error.isNotFound
         { return nil }
         if kind == .anomalies { return }
-        guard let line = try reader.next(isQuoting: kind == .csv) else { return nil }
+        guard let line = try unsafe reader.next(isQuoting: kind == .csv) else { return nil }
         guard kind == .json else {
-            columns = Array(line)
-            let last = line.lastIndex(of: UInt8(ascii: ",")).map { $0 + 1 } ?? 0
-            hasAllColumns = line[last...].starts(with: "Timestamp(ns)".utf8)
+            columns = unsafe Array(line)
+            let last = unsafe line.lastIndex(of: UInt8(ascii: ",")).map { $0 + 1 } ?? 0
+            hasAllColumns = unsafe line[last...].starts(with: "Timestamp(ns)".utf8)
             return
         }
-        var parser = RowParser(line)
+        var parser = unsafe RowParser(line)
         guard parser.skip("{\"displayTimeUnit\"") else { throw damaged() }
-        if parser.skip(":\"ms\",\"metadata\":{\"resource\":"), parser.text() != nil,
+        if parser.skip(":\"ms\",\"metadata\":{\"resource\":"), unsafe parser.text() != nil,
             parser.skip(",\"host\":"),
-            let name = parser.text()
+            let name = unsafe parser.text()
         {
-            host = Array(name)
+            host = unsafe Array(name)
         }
     }
 
@@ -129,20 +130,22 @@ final class FinalFile {
 
     private func nextFinding() throws -> Bool {
         repeat {
-            guard let line = try reader.next() else { return false }
-            row = line
-        } while row.isEmpty
-        guard let finding = AnomalyLine(row) else { throw damaged() }
+            guard let line = try unsafe reader.next() else { return false }
+            unsafe row = unsafe line
+        } while unsafe row.isEmpty
+        guard let finding = unsafe AnomalyLine(row) else { throw damaged() }
         ts = finding.ts
         pid = finding.pid
         return true
     }
 
     private func nextEvent() throws -> Bool {
-        guard let line = try reader.next(), line.first == UInt8(ascii: "{") else { return false }
-        let hasComma = line.last == UInt8(ascii: ",")
-        row = hasComma ? UnsafeRawBufferPointer(rebasing: line.dropLast()) : line
-        var parser = RowParser(row)
+        guard let line = try unsafe reader.next(), unsafe line.first == UInt8(ascii: "{") else {
+            return false
+        }
+        let hasComma = unsafe line.last == UInt8(ascii: ",")
+        unsafe row = unsafe hasComma ? UnsafeRawBufferPointer(rebasing: line.dropLast()) : line
+        var parser = unsafe RowParser(row)
         if parser.skip("{\"ph\":\"M\",\"pid\":") {
             guard let pid = parser.processID() else { throw damaged() }
             content = .name
@@ -160,7 +163,7 @@ final class FinalFile {
 
     /// The current row, if it repeats the begin of a call that continues from an earlier file.
     var continuedCall: EventRow? {
-        guard kind == .json, content == .event, let event = EventRow(row),
+        guard kind == .json, content == .event, let event = unsafe EventRow(row),
             event.call?.isContinued == true
         else {
             return nil
@@ -170,24 +173,26 @@ final class FinalFile {
 
     /// The host of a table's row or an anomaly, as it is written there; nil if there is none.
     var hostField: UnsafeRawBufferPointer? {
-        if kind == .anomalies { return AnomalyLine(row)?.host }
-        guard kind == .csv, let end = row.lastIndex(of: UInt8(ascii: ",")),
-            let start = RunRow.fieldStart(row, endingAt: end)
+        if kind == .anomalies { return unsafe AnomalyLine(row)?.host }
+        guard kind == .csv, let end = unsafe row.lastIndex(of: UInt8(ascii: ",")),
+            let start = unsafe RunRow.fieldStart(row, endingAt: end)
         else { return nil }
-        return UnsafeRawBufferPointer(rebasing: row[start..<end])
+        return unsafe UnsafeRawBufferPointer(rebasing: row[start..<end])
     }
 
     /// Reads a table's row. The process id is in the second column.
     private func nextCells() throws -> Bool {
         repeat {
-            guard let line = try reader.next(isQuoting: true) else { return false }
-            row = line
-        } while row.isEmpty
+            guard let line = try unsafe reader.next(isQuoting: true) else { return false }
+            unsafe row = unsafe line
+        } while unsafe row.isEmpty
         let comma = UInt8(ascii: ",")
-        guard let first = row.firstIndex(of: comma), let last = row.lastIndex(of: comma) else {
+        guard let first = unsafe row.firstIndex(of: comma),
+            let last = unsafe row.lastIndex(of: comma)
+        else {
             throw damaged()
         }
-        var parser = RowParser(row)
+        var parser = unsafe RowParser(row)
         parser.position = first + 1
         guard let pid = parser.processID() else { throw damaged() }
         parser.position = hasAllColumns ? last + 1 : 0

@@ -71,7 +71,7 @@ final class FinalFileMerge {
     private func scanBeginning(_ path: String, _ rank: Int) throws {
         guard let file = try FinalFile(path, kind, rank: rank) else { return }
         if kind == .json, let hostTexts, !hostTexts.contains(file.host) { return }
-        hosts[rank] = file.host.withUnsafeBytes { Slot.hash(host: $0) }
+        hosts[rank] = unsafe file.host.withUnsafeBytes { unsafe Slot.hash(host: $0) }
         while try file.next() {
             if let call = OpenedCall(file, host: hosts[rank] ?? 0), call.isContinued {
                 try hold(file, call)
@@ -90,7 +90,7 @@ final class FinalFileMerge {
         guard selection.holds(ts: file.ts, pid: file.pid), known.insert(call).inserted else {
             return
         }
-        continuedBytes += file.row.count
+        unsafe continuedBytes += file.row.count
         guard continuedBytes <= Limits.catContinuedBytesMax else {
             throw TraceError(
                 .exhausted,
@@ -98,7 +98,7 @@ final class FinalFileMerge {
                 remedy: "Narrow the time with --from and --to, or name a process with --pid"
             )
         }
-        continued.append(
+        unsafe continued.append(
             Continued(
                 ts: file.ts,
                 pid: file.pid,
@@ -117,17 +117,17 @@ final class FinalFileMerge {
         _ body: (_ row: UnsafeRawBufferPointer, _ content: FinalFile.Content) throws -> Void
     ) throws {
         if clipsCalls, let from = selection.from {
-            try readEarlyRows(before: from) { try body($0, .name) }
-            try calls.forEachOpening(at: from) { try body($0, .event) }
+            try unsafe readEarlyRows(before: from) { try unsafe body($0, .name) }
+            try unsafe calls.forEachOpening(at: from) { try unsafe body($0, .event) }
         }
         let end = clipsCalls ? selection.to : nil
-        while let (row, content) = try next() {
-            if end != nil, content == .event, let event = EventRow(row) {
+        while let (row, content) = unsafe try next() {
+            if end != nil, content == .event, let event = unsafe EventRow(row) {
                 try calls.take(event, host: currentHost)
             }
-            try body(row, content)
+            try unsafe body(row, content)
         }
-        if let end { try calls.forEachClosing(at: end) { try body($0, .event) } }
+        if let end { try unsafe calls.forEachClosing(at: end) { try unsafe body($0, .event) } }
     }
 
     /// Finds the calls that are open at the start of the time span, host by host.
@@ -145,7 +145,7 @@ final class FinalFileMerge {
                 selection,
                 filesMax: filesMax
             )
-            try early.run(into: &calls, name: name)
+            try unsafe early.run(into: &calls, name: name)
             open += early.open
             guard open.count <= filesMax else { throw Self.tooManyFiles(filesMax) }
             waiting += early.waiting
@@ -172,15 +172,15 @@ final class FinalFileMerge {
                 guard isNew(last.call, at: last.ts) else { continue }
                 currentHost = last.host
                 held.removeAll()
-                last.row.withUnsafeBytes { held.append($0) }
-                return (held.bytes, .event)
+                unsafe last.row.withUnsafeBytes { unsafe held.append($0) }
+                return unsafe (held.bytes, .event)
             }
             guard let first else { return nil }
             current = first
             let file = open[first]
             if file.content == .name {
                 guard selection.holds(pid: file.pid) else { continue }
-                return (file.row, .name)
+                return unsafe (file.row, .name)
             }
             // The names of a trace follow its events, so a trace is read to its end.
             if kind != .json, let to = selection.to, file.ts > to { return nil }
@@ -191,7 +191,7 @@ final class FinalFileMerge {
                 continue
             }
             currentHost = hosts[file.rank] ?? 0
-            return (ending(event, file.row) ?? file.row, .event)
+            return unsafe (ending(event, file.row) ?? file.row, .event)
         }
     }
 
@@ -240,8 +240,8 @@ final class FinalFileMerge {
     /// Whether the row belongs to the selected host. Traces of other hosts are not even opened.
     private func isOfHost(_ file: FinalFile) -> Bool {
         guard kind != .json, let hostTexts else { return true }
-        guard let field = file.hostField else { return false }
-        return hostTexts.contains { field.elementsEqual($0) }
+        guard let field = unsafe file.hostField else { return false }
+        return hostTexts.contains { unsafe field.elementsEqual($0) }
     }
 
     /// The open file with the next row. The names of a file come as soon as its events are done.
@@ -286,7 +286,7 @@ final class FinalFileMerge {
                 || OpenedCall(endedBy: event, host: currentHost).map({ known.contains($0) }) == true
         else { return nil }
         held.removeAll()
-        return EventRow.append(row, as: UInt8(ascii: "E"), to: &held) ? held.bytes : nil
+        return unsafe EventRow.append(row, as: UInt8(ascii: "E"), to: &held) ? held.bytes : nil
     }
 
     /// Whether the call was not returned before, which can only have happened at the same time.
@@ -324,7 +324,7 @@ struct OpenSlices {
 
     mutating func begin(_ call: EventRow.Call, ts: EpochNanoseconds, order: UInt64) {
         let start = names.count
-        names.append(contentsOf: call.name)
+        unsafe names.append(contentsOf: call.name)
         slices.append(
             Slice(order: order, ts: ts, cookie: call.cookie, nameStart: start, nameEnd: names.count)
         )
@@ -332,15 +332,17 @@ struct OpenSlices {
 
     /// Whether a call with this cookie and name that began at `ts` is open.
     func isOpen(_ call: EventRow.Call, ts: EpochNanoseconds) -> Bool {
-        slices.contains { $0.ts == ts && $0.cookie == call.cookie && isNamed($0, call.name) }
+        slices.contains { unsafe $0.ts == ts && $0.cookie == call.cookie && isNamed($0, call.name) }
     }
 
     private func isNamed(_ slice: Slice, _ name: UnsafeRawBufferPointer) -> Bool {
         guard slice.nameEnd - slice.nameStart == name.count, let start = name.baseAddress else {
             return false
         }
-        return names.withUnsafeBytes { names in
-            names.baseAddress.map { memcmp($0 + slice.nameStart, start, name.count) == 0 } ?? false
+        return unsafe names.withUnsafeBytes { names in
+            unsafe names.baseAddress.map {
+                unsafe memcmp($0 + slice.nameStart, start, name.count) == 0
+            } ?? false
         }
     }
 
@@ -348,11 +350,12 @@ struct OpenSlices {
     mutating func end(_ call: EventRow.Call) -> Bool {
         guard
             let position = slices.lastIndex(where: {
-                $0.cookie == call.cookie && (call.began ?? $0.ts) == $0.ts && isNamed($0, call.name)
+                unsafe $0.cookie == call.cookie && (call.began ?? $0.ts) == $0.ts
+                    && isNamed($0, call.name)
             })
         else { return false }
         if position == slices.count - 1 {
-            names.removeLast(call.name.count)
+            unsafe names.removeLast(call.name.count)
             slices.removeLast()
             return true
         }

@@ -25,10 +25,10 @@ final class FoldedStacks {
     /// Counts one call of this stack. `frames` starts with the innermost frame, as agents send it.
     func add(process: UnsafeRawBufferPointer, frames: [UnsafeRawBufferPointer]) throws {
         line.removeAll(keepingCapacity: true)
-        append(process)
-        for frame in frames.reversed() {
+        unsafe append(process)
+        for unsafeframe in unsafe frames.reversed() {
             line.append(UInt8(ascii: ";"))
-            append(frame)
+            unsafe append(frame)
         }
         if let known = counts[line] {
             counts[line] = known + 1
@@ -75,7 +75,7 @@ final class FoldedStacks {
 
     /// Replaces `;`, which separates frames, and control characters, which would end the line.
     private func append(_ text: UnsafeRawBufferPointer) {
-        for byte in text {
+        for unsafebyte in unsafe text {
             switch byte {
             case UInt8(ascii: ";"): line.append(UInt8(ascii: ":"))
             case 0..<0x20: line.append(UInt8(ascii: " "))
@@ -85,10 +85,10 @@ final class FoldedStacks {
     }
 
     private func append(_ key: [UInt8], _ count: UInt64, to writer: MergeWriter) throws {
-        key.withUnsafeBytes { writer.text.append($0) }
-        writer.text.append(byte: UInt8(ascii: " "))
-        writer.text.appendDecimal(count)
-        writer.text.append(byte: UInt8(ascii: "\n"))
+        unsafe key.withUnsafeBytes { unsafe writer.text.append($0) }
+        unsafe writer.text.append(byte: UInt8(ascii: " "))
+        unsafe writer.text.appendDecimal(count)
+        unsafe writer.text.append(byte: UInt8(ascii: "\n"))
         try writer.rowEnded()
     }
 }
@@ -109,13 +109,13 @@ final class FoldedSpill {
     func next() throws {
         key = nil
         guard let end = try reader.findNewline(from: 0) else { return }
-        let line = UnsafeRawBufferPointer(rebasing: reader.unread[..<end])
-        guard let space = line.lastIndex(of: UInt8(ascii: " ")) else { throw damaged() }
-        var parser = RowParser(line)
+        let line = unsafe UnsafeRawBufferPointer(rebasing: reader.unread[..<end])
+        guard let space = unsafe line.lastIndex(of: UInt8(ascii: " ")) else { throw damaged() }
+        var parser = unsafe RowParser(line)
         parser.position = space + 1
         guard let count = parser.number() else { throw damaged() }
         self.count = count
-        key = Array(line[..<space])
+        key = unsafe Array(line[..<space])
         reader.consume(end + 1)
     }
 

@@ -47,8 +47,8 @@ struct MergeManifest: Equatable {
         text += "checksum \(Self.checksum(text))\n"
         var buffer = RawBuffer()
         buffer.append(text)
-        try FileSystem.publish(path, buffer.bytes)
-        try FileSystem.publish(Self.mirror(of: path), buffer.bytes)
+        try unsafe FileSystem.publish(path, buffer.bytes)
+        try unsafe FileSystem.publish(Self.mirror(of: path), buffer.bytes)
     }
 
     /// Reads a manifest, from the mirror if the first copy is damaged. Nil if there is none. Throws `corrupt` if no
@@ -105,7 +105,9 @@ struct MergeManifest: Equatable {
 
     private static func checksum(_ text: String) -> String {
         var copy = text
-        return copy.withUTF8 { String(Slot.hash(host: UnsafeRawBufferPointer($0)), radix: 16) }
+        return copy.withUTF8 {
+            unsafe String(Slot.hash(host: UnsafeRawBufferPointer($0)), radix: 16)
+        }
     }
 
     private static func damaged(_ path: String) -> TraceError {

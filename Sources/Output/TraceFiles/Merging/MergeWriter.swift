@@ -27,18 +27,18 @@ final class MergeWriter {
         self.bufferBytes = bufferBytes
         compressor = try compression.map { (kind) throws(TraceError) in try CompressedWriter(kind) }
         file = try File(path, .replace)
-        text = RawBuffer(capacity: bufferBytes, alignment: File.blockBytes)
+        unsafe text = RawBuffer(capacity: bufferBytes, alignment: File.blockBytes)
     }
 
     /// The size of the file, once `finish` has returned.
     var count: Int { written }
 
     /// The size of the text so far, before compression.
-    var textCount: Int { drained + text.count }
+    var textCount: Int { unsafe drained + text.count }
 
     /// Writes the buffer if it is full. Blocks.
     func rowEnded() throws(SystemError) {
-        if text.count >= bufferBytes { try drain(isLast: false) }
+        if unsafe text.count >= bufferBytes { try drain(isLast: false) }
     }
 
     /// Writes the rest, and syncs the file if it `syncs`. Blocks.
@@ -48,21 +48,22 @@ final class MergeWriter {
     }
 
     private func drain(isLast: Bool) throws(SystemError) {
-        var count = text.count
+        var count = unsafe text.count
         if let compressor {
-            try compressor.compress(text.bytes, isLast: isLast) { piece throws(SystemError) in
-                try file.write(piece, at: written)
+            try unsafe compressor.compress(text.bytes, isLast: isLast) {
+                piece throws(SystemError) in
+                try unsafe file.write(piece, at: written)
                 written += piece.count
             }
         } else {
             // Only whole blocks can bypass the cache; the rest waits for more text.
             if !isLast { count -= count % File.blockBytes }
             guard count > 0 else { return }
-            let whole = UnsafeRawBufferPointer(rebasing: text.bytes[..<count])
-            try file.writeDirectly(whole, at: written)
+            let whole = unsafe UnsafeRawBufferPointer(rebasing: text.bytes[..<count])
+            try unsafe file.writeDirectly(whole, at: written)
             written += count
         }
         drained += count
-        text.removeFirst(count)
+        unsafe text.removeFirst(count)
     }
 }

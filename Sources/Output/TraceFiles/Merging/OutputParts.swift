@@ -15,19 +15,19 @@ final class OutputParts {
         self.merger = merger
         self.target = target
         bytesMax = merger.budget.finalFileBytesMax
-        writer = try merger.writer(of: target(1))
+        unsafe writer = try merger.writer(of: target(1))
     }
 
     /// The number of the open file, from 1.
     var number: Int { finished.count + 1 }
 
     /// Whether the open file has room for `count` more bytes.
-    func holds(_ count: Int) -> Bool { writer.textCount + count <= bytesMax }
+    func holds(_ count: Int) -> Bool { unsafe writer.textCount + count <= bytesMax }
 
     /// Finishes the open file and starts the next one. Blocks.
     func next() throws {
         try finish()
-        writer = try merger.writer(of: target(number))
+        unsafe writer = try merger.writer(of: target(number))
     }
 
     /// Runs `body`, which writes all files, and returns them. Removes them if `body` throws. Blocks.
@@ -38,15 +38,15 @@ final class OutputParts {
             return finished
         } catch {
             merger.removeTemporaries(finished)
-            try? FileSystem.remove(writer.path)
+            try? unsafe FileSystem.remove(writer.path)
             throw error
         }
     }
 
     private func finish() throws {
-        try writer.finish()
+        try unsafe writer.finish()
         let path = target(number)
-        finished.append(
+        unsafe finished.append(
             MergeManifest.Output(
                 source: OutputNames.temporary(path),
                 target: path,
@@ -76,9 +76,9 @@ struct PartNames {
     init(_ merge: RunMerge, bytesMax: Int) throws {
         var bytes = 0
         var names: [NameTable.Key: Name] = [:]
-        try merge.forEachName { key, line in
+        try unsafe merge.forEachName { key, line in
             bytes += Self.cost(line.count)
-            if bytes <= bytesMax { names[key] = Name(line: Array(line)) }
+            if bytes <= bytesMax { names[key] = unsafe Name(line: Array(line)) }
         }
         self.names = names
     }

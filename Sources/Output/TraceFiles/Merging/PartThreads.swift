@@ -88,7 +88,7 @@ struct PartThreads {
     /// Processes a row of the thread at that position.
     mutating func take(_ row: EventRow, at position: Int) {
         guard let call = row.call else { return }
-        let cost = call.name.count + Self.fixedBytes
+        let cost = unsafe call.name.count + Self.fixedBytes
         switch call.phase {
         case .begin:
             guard openBytes + cost <= openBytesMax else { return }

@@ -37,24 +37,26 @@ package enum RebuiltSegments: Equatable, Sendable {
             content.append(reason)
         }
         var file = RawBuffer()
-        file.append(integer: Checksum.crc32c(content.bytes))
-        file.append(content.bytes)
-        try FileSystem.publish(Self.path(of: window), file.bytes)
+        unsafe file.append(integer: Checksum.crc32c(content.bytes))
+        unsafe file.append(content.bytes)
+        try unsafe FileSystem.publish(Self.path(of: window), file.bytes)
     }
 
     /// Nil where there is no result, or a damaged one. Blocks.
     package static func read(of window: WorkerWindow) -> RebuiltSegments? {
         guard let bytes = try? FileSystem.contents(path(of: window)) else { return nil }
-        return bytes.withUnsafeBytes { file in
-            var reader = StateReader(file)
+        return unsafe bytes.withUnsafeBytes { file in
+            var reader = unsafe StateReader(file)
             guard let checksum = try? reader.integer(UInt32.self),
-                Checksum.crc32c(UnsafeRawBufferPointer(rebasing: file[4...])) == checksum,
+                unsafe Checksum.crc32c(UnsafeRawBufferPointer(rebasing: file[4...])) == checksum,
                 let kind = try? reader.integer(UInt8.self),
-                let content = try? reader.bytes(reader.remaining)
+                let content = try? unsafe reader.bytes(reader.remaining)
             else { return nil }
-            if kind == reasonKind { return .impossible(String(decoding: content, as: UTF8.self)) }
+            if kind == reasonKind {
+                return unsafe .impossible(String(decoding: content, as: UTF8.self))
+            }
             guard kind == filesKind else { return nil }
-            return (try? ClosedFile.decode(ByteView(content))).map { .files($0) }
+            return unsafe (try? ClosedFile.decode(ByteView(content))).map { .files($0) }
         }
     }
 

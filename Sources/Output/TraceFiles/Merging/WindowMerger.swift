@@ -231,7 +231,7 @@ package final class WindowMerger {
         let source = OutputNames.temporary(document.path)
         let file = try File(absolute(source), .replace)
         do {
-            try document.bytes.withUnsafeBytes { try file.write($0, at: 0) }
+            try unsafe document.bytes.withUnsafeBytes { try unsafe file.write($0, at: 0) }
             try file.syncData()
         } catch {
             try? FileSystem.remove(absolute(source))

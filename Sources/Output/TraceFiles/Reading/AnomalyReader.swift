@@ -17,75 +17,77 @@ package struct AnomalySelection: Sendable {
 
 /// One line of an anomalies file, parsed. Views are valid as long as the line. Texts are JSON strings with their
 /// quotes, empty if the line does not contain them.
+@safe
 package struct AnomalyLine {
     /// The whole line, a JSON object.
     package let bytes: UnsafeRawBufferPointer
     package private(set) var ts: EpochNanoseconds = 0
     package private(set) var pid: UInt32 = 0
-    package private(set) var rule = UnsafeRawBufferPointer(start: nil, count: 0)
-    package private(set) var resource = UnsafeRawBufferPointer(start: nil, count: 0)
-    package private(set) var host = UnsafeRawBufferPointer(start: nil, count: 0)
-    package private(set) var process = UnsafeRawBufferPointer(start: nil, count: 0)
-    package private(set) var message = UnsafeRawBufferPointer(start: nil, count: 0)
+    package private(set) var rule = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    package private(set) var resource = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    package private(set) var host = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    package private(set) var process = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    package private(set) var message = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     /// A JSON number from 0 to 1.
-    package private(set) var severity = UnsafeRawBufferPointer(start: nil, count: 0)
+    package private(set) var severity = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
 
     /// Parses a line. Nil if it is not a flat JSON object with a time and a process id. Ignores unknown members.
     package init?(_ bytes: UnsafeRawBufferPointer) {
-        self.bytes = bytes
-        var parser = RowParser(bytes)
+        unsafe self.bytes = unsafe bytes
+        var parser = unsafe RowParser(bytes)
         var isTimed = false
         var isOfProcess = false
         guard parser.skip("{") else { return nil }
         repeat {
-            guard let key = parser.text(), parser.skip(":") else { return nil }
+            guard let key = unsafe parser.text(), parser.skip(":") else { return nil }
             switch key.count {
-            case 4 where Self.equal(key, "\"ts\""):
+            case 4 where unsafe Self.equal(key, "\"ts\""):
                 guard let value = parser.microseconds() else { return nil }
                 ts = value
                 isTimed = true
-            case 5 where Self.equal(key, "\"pid\""):
+            case 5 where unsafe Self.equal(key, "\"pid\""):
                 guard let value = parser.processID() else { return nil }
                 pid = value
                 isOfProcess = true
             default:
-                guard let value = Self.value(&parser) else { return nil }
-                set(key, value)
+                guard let value = unsafe Self.value(&parser) else { return nil }
+                unsafe set(key, value)
             }
         } while parser.skip(",")
         guard parser.skip("}"), isTimed, isOfProcess else { return nil }
     }
 
     private mutating func set(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
-        if Self.equal(key, "\"rule\"") {
-            rule = value
-        } else if Self.equal(key, "\"resource\"") {
-            resource = value
-        } else if Self.equal(key, "\"host\"") {
-            host = value
-        } else if Self.equal(key, "\"process\"") {
-            process = value
-        } else if Self.equal(key, "\"severity\"") {
-            severity = value
-        } else if Self.equal(key, "\"message\"") {
-            message = value
+        if unsafe Self.equal(key, "\"rule\"") {
+            unsafe rule = unsafe value
+        } else if unsafe Self.equal(key, "\"resource\"") {
+            unsafe resource = unsafe value
+        } else if unsafe Self.equal(key, "\"host\"") {
+            unsafe host = unsafe value
+        } else if unsafe Self.equal(key, "\"process\"") {
+            unsafe process = unsafe value
+        } else if unsafe Self.equal(key, "\"severity\"") {
+            unsafe severity = unsafe value
+        } else if unsafe Self.equal(key, "\"message\"") {
+            unsafe message = unsafe value
         }
     }
 
     private static func equal(_ bytes: UnsafeRawBufferPointer, _ text: StaticString) -> Bool {
-        text.withUTF8Buffer { bytes.elementsEqual($0) }
+        text.withUTF8Buffer { unsafe bytes.elementsEqual($0) }
     }
 
     /// Returns a JSON string, or the bytes up to the next comma or brace.
     private static func value(_ parser: inout RowParser) -> UnsafeRawBufferPointer? {
-        if let text = parser.text() { return text }
+        if let text = unsafe parser.text() { return unsafe text }
         let start = parser.position
-        let rest = parser.bytes[start...]
+        let rest = unsafe parser.bytes[start...]
         let end =
-            rest.firstIndex { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "}") } ?? rest.endIndex
+            unsafe rest.firstIndex { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "}") }
+            ?? rest.endIndex
         guard end > start else { return nil }
         parser.position = end
-        return UnsafeRawBufferPointer(rebasing: rest[..<end])
+        return unsafe UnsafeRawBufferPointer(rebasing: rest[..<end])
     }
 }
 
@@ -117,9 +119,9 @@ package struct AnomalyReader {
             filesMax: Limits.catFilesMax
         )
         let rule = selection.rule.map { Array("\"\($0)\"".utf8) }
-        try merge.forEachRow { row, _ in
-            guard let line = AnomalyLine(row) else { return }
-            if let rule, !line.rule.elementsEqual(rule) { return }
+        try unsafe merge.forEachRow { row, _ in
+            guard let line = unsafe AnomalyLine(row) else { return }
+            if let rule, unsafe !line.rule.elementsEqual(rule) { return }
             try body(line)
         }
     }

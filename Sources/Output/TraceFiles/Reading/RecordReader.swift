@@ -22,32 +22,32 @@ final class BufferedReader {
         self.summedFrom = summedFrom
         file = try File(path, .read)
         chunkBytes = bufferBytes
-        buffer = RawBuffer(capacity: bufferBytes)
+        unsafe buffer = RawBuffer(capacity: bufferBytes)
     }
 
     /// The bytes that were read and not consumed. Valid until the next `fill`.
     var unread: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
+        unsafe UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
     }
 
     /// The file offset of the next unconsumed byte.
-    var offset: Int { fileOffset - (buffer.count - position) }
+    var offset: Int { unsafe fileOffset - (buffer.count - position) }
 
     /// The size of the whole file. Blocks.
     var size: Int { get throws(SystemError) { try file.size() } }
 
     /// Continues reading at `offset`.
     func seek(to offset: Int) {
-        buffer.removeAll()
-        position = 0
+        unsafe buffer.removeAll()
+        unsafe position = 0
         fileOffset = offset
     }
 
-    func consume(_ count: Int) { position += count }
+    func consume(_ count: Int) { unsafe position += count }
 
     /// Reads until at least `count` bytes are unread; returns false if the file ends before. Blocks.
     func fill(atLeast count: Int) throws(SystemError) -> Bool {
-        while buffer.count - position < count { if try !readMore() { return false } }
+        while unsafe buffer.count - position < count { if try !readMore() { return false } }
         return true
     }
 
@@ -55,11 +55,11 @@ final class BufferedReader {
     func findNewline(from start: Int) throws(SystemError) -> Int? {
         var searched = start
         while true {
-            let bytes = unread
+            let bytes = unsafe unread
             if searched < bytes.count, let base = bytes.baseAddress,
-                let found = memchr(base + searched, 0x0A, bytes.count - searched)
+                let found = unsafe memchr(base + searched, 0x0A, bytes.count - searched)
             {
-                return UnsafeRawPointer(found) - base
+                return unsafe UnsafeRawPointer(found) - base
             }
             searched = max(searched, bytes.count)
             if try !readMore() { return nil }
@@ -68,16 +68,16 @@ final class BufferedReader {
 
     /// Reads one more chunk; returns false at the end of the file. Blocks.
     private func readMore() throws(SystemError) -> Bool {
-        buffer.removeFirst(position)
-        position = 0
+        unsafe buffer.removeFirst(position)
+        unsafe position = 0
         // The rest of a row must not double the buffer.
-        let free = buffer.capacity - buffer.count
+        let free = unsafe buffer.capacity - buffer.count
         let size = free >= chunkBytes / 2 ? free : chunkBytes
-        let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(size), count: size)
-        let count = try file.read(into: target, at: fileOffset)
-        buffer.commit(count)
+        let target = unsafe UnsafeMutableRawBufferPointer(start: buffer.reserve(size), count: size)
+        let count = try unsafe file.read(into: target, at: fileOffset)
+        unsafe buffer.commit(count)
         let left = min(max(summedFrom - fileOffset, 0), count)
-        checksum = Checksum.crc32c(
+        checksum = unsafe Checksum.crc32c(
             UnsafeRawBufferPointer(rebasing: target[left..<count]),
             after: checksum
         )
@@ -87,7 +87,7 @@ final class BufferedReader {
 
     /// Reads and discards the rest of the file, and returns the file's size. Blocks.
     func drain() throws(SystemError) -> Int {
-        repeat { position = buffer.count } while try readMore()
+        repeat { unsafe position = unsafe buffer.count } while try readMore()
         return fileOffset
     }
 }
@@ -110,7 +110,7 @@ final class RecordReader {
         init(_ path: String) throws(SystemError) { file = try File(path, .read) }
 
         func read(into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
-            let count = try file.read(into: buffer, at: offset)
+            let count = try unsafe file.read(into: buffer, at: offset)
             offset += count
             return count
         }
@@ -123,7 +123,7 @@ final class RecordReader {
         let source = try FileSource(path)
         file = source
         var magic = [UInt8](repeating: 0, count: FileCompression.magicBytes)
-        let count = try magic.withUnsafeMutableBytes { try source.read(into: $0) }
+        let count = try unsafe magic.withUnsafeMutableBytes { try unsafe source.read(into: $0) }
         source.rewind()
         buffer = RawBuffer(capacity: bufferBytes)
         guard let compression = FileCompression(magic: magic.prefix(count)) else {
@@ -131,9 +131,9 @@ final class RecordReader {
             return
         }
         expanded = [UInt8](repeating: 0, count: bufferBytes)
-        expander = try ExpandingReader(compression) {
+        expander = unsafe try ExpandingReader(compression) {
             (target: UnsafeMutableRawBufferPointer) throws(TraceError) in
-            do { return try source.read(into: target) } catch {
+            do { return try unsafe source.read(into: target) } catch {
                 throw TraceError(.system, "cannot read \(path)", cause: error)
             }
         }
@@ -145,10 +145,10 @@ final class RecordReader {
         var searched = 0
         var isQuoted = false
         while true {
-            let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
-            if let end = Self.lineEnd(bytes, from: &searched, isQuoting, &isQuoted) {
+            let bytes = unsafe UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
+            if let end = unsafe Self.lineEnd(bytes, from: &searched, isQuoting, &isQuoted) {
                 position += end + 1
-                return UnsafeRawBufferPointer(rebasing: bytes[..<end])
+                return unsafe UnsafeRawBufferPointer(rebasing: bytes[..<end])
             }
             guard bytes.count < Limits.segmentRecordBytesMax else {
                 throw TraceError(
@@ -157,10 +157,10 @@ final class RecordReader {
                 )
             }
             if try readMore() { continue }
-            if bytes.isEmpty { return nil }
-            let rest = UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
+            if unsafe bytes.isEmpty { return nil }
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
             position = buffer.count
-            return rest
+            return unsafe rest
         }
     }
 
@@ -173,14 +173,14 @@ final class RecordReader {
     ) -> Int? {
         guard let base = bytes.baseAddress, searched < bytes.count else { return nil }
         guard isQuoting else {
-            guard let found = memchr(base + searched, 0x0A, bytes.count - searched) else {
+            guard let found = unsafe memchr(base + searched, 0x0A, bytes.count - searched) else {
                 searched = bytes.count
                 return nil
             }
-            return UnsafeRawPointer(found) - base
+            return unsafe UnsafeRawPointer(found) - base
         }
         while searched < bytes.count {
-            let byte = bytes[searched]
+            let byte = unsafe bytes[searched]
             if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
             if byte == 0x0A && !isQuoted { return searched }
             searched += 1
@@ -194,13 +194,18 @@ final class RecordReader {
         position = 0
         guard let expander else {
             let count = buffer.capacity
-            let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(count), count: count)
-            let read = try file.read(into: target)
+            let target = unsafe UnsafeMutableRawBufferPointer(
+                start: buffer.reserve(count),
+                count: count
+            )
+            let read = try unsafe file.read(into: target)
             buffer.commit(read)
             return read > 0
         }
         let read = try expander.read(into: &expanded)
-        expanded.withUnsafeBytes { buffer.append(UnsafeRawBufferPointer(rebasing: $0[..<read])) }
+        unsafe expanded.withUnsafeBytes {
+            unsafe buffer.append(UnsafeRawBufferPointer(rebasing: $0[..<read]))
+        }
         return read > 0
     }
 }

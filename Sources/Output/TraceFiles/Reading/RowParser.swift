@@ -2,17 +2,18 @@ import Glibc
 import TraceModel
 
 /// Parses numbers and keys in the text of rows. Methods return nil if the text is not what this program writes.
+@safe
 struct RowParser {
     let bytes: UnsafeRawBufferPointer
     var position = 0
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    init(_ bytes: UnsafeRawBufferPointer) { unsafe self.bytes = unsafe bytes }
 
     /// Consumes a literal. Inlined so that the literal's length is a constant and the comparison takes a few loads.
     @inline(__always) mutating func skip(_ text: StaticString) -> Bool {
         let count = text.utf8CodeUnitCount
-        guard bytes.count - position >= count, let base = bytes.baseAddress,
-            memcmp(base + position, text.utf8Start, count) == 0
+        guard unsafe bytes.count - position >= count, let base = unsafe bytes.baseAddress,
+            unsafe memcmp(base + position, text.utf8Start, count) == 0
         else { return false }
         position += count
         return true
@@ -23,16 +24,18 @@ struct RowParser {
         let start = position
         var value: UInt64 = 0
         // 18 digits cannot overflow.
-        let end = min(bytes.count, start + 18)
-        while position + 8 <= end, let eight = Self.eightDigits(bytes, at: position) {
+        let end = unsafe min(bytes.count, start + 18)
+        while position + 8 <= end, let eight = unsafe Self.eightDigits(bytes, at: position) {
             value = value &* 100_000_000 &+ eight
             position += 8
         }
-        while position < end, case let digit = bytes[position] &- 0x30, digit < 10 {
+        while position < end, case let digit = unsafe bytes[position] &- 0x30, digit < 10 {
             value = value &* 10 &+ UInt64(digit)
             position += 1
         }
-        while position < bytes.count, case let digit = bytes[position] &- 0x30, digit < 10 {
+        while unsafe position < bytes.count, case let digit = unsafe bytes[position] &- 0x30,
+            digit < 10
+        {
             let (product, overflow) = value.multipliedReportingOverflow(by: 10)
             let (sum, carry) = product.addingReportingOverflow(UInt64(digit))
             if overflow || carry { return nil }
@@ -48,7 +51,7 @@ struct RowParser {
         _ bytes: UnsafeRawBufferPointer,
         at position: Int
     ) -> UInt64? {
-        let text = UInt64(
+        let text = unsafe UInt64(
             littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self)
         )
         // Digits are 0x30 to 0x39: the upper half is still 3 after adding 6.
@@ -87,7 +90,9 @@ struct RowParser {
 
     /// Skips any JSON number.
     mutating func skipNumber() {
-        while position < bytes.count, Self.isOfNumber(bytes[position]) { position += 1 }
+        while unsafe position < bytes.count, unsafe Self.isOfNumber(bytes[position]) {
+            position += 1
+        }
     }
 
     @inline(__always) private static func isOfNumber(_ byte: UInt8) -> Bool {
@@ -103,15 +108,15 @@ struct RowParser {
     /// Parses a JSON string and returns it with its quotes, not unescaped.
     mutating func text() -> UnsafeRawBufferPointer? {
         let start = position
-        guard skip("\""), let base = bytes.baseAddress else { return nil }
-        while let quote = memchr(base + position, 0x22, bytes.count - position) {
-            position = UnsafeRawPointer(quote) - base
+        guard skip("\""), let base = unsafe bytes.baseAddress else { return nil }
+        while let quote = unsafe memchr(base + position, 0x22, bytes.count - position) {
+            position = unsafe UnsafeRawPointer(quote) - base
             var first = position
-            while bytes[first - 1] == UInt8(ascii: "\\") { first -= 1 }
+            while unsafe bytes[first - 1] == UInt8(ascii: "\\") { first -= 1 }
             position += 1
             // After an odd number of backslashes, a quote is part of the string.
             guard (position - 1 - first) % 2 == 1 else {
-                return UnsafeRawBufferPointer(rebasing: bytes[start..<position])
+                return unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<position])
             }
         }
         return nil

@@ -32,7 +32,7 @@ struct SpanCalls {
     mutating func take(_ row: EventRow, host: UInt64) throws(TraceError) {
         guard let call = row.call, let tid = row.tid else { return }
         let thread = Thread(host: host, pid: row.pid, tid: tid)
-        let cost = call.name.count + Self.fixedBytes
+        let cost = unsafe call.name.count + Self.fixedBytes
         switch call.phase {
         case .begin:
             if threads.count >= threadsMax { forgetIdle() }
@@ -73,7 +73,7 @@ struct SpanCalls {
             {
                 append(nameOf: slice, thread, to: &$0)
             }
-            try body(text.bytes)
+            try unsafe body(text.bytes)
         }
     }
 
@@ -88,7 +88,7 @@ struct SpanCalls {
             text.appendClippedEnd(ts: ts, pid: thread.pid, tid: thread.tid) {
                 append(nameOf: slice, thread, to: &$0)
             }
-            try body(text.bytes)
+            try unsafe body(text.bytes)
         }
     }
 
@@ -101,7 +101,7 @@ struct SpanCalls {
 
     private func append(nameOf slice: OpenSlices.Slice, _ thread: Thread, to text: inout RawBuffer)
     {
-        threads[thread]?.name(of: slice).withUnsafeBytes { text.append($0) }
+        unsafe threads[thread]?.name(of: slice).withUnsafeBytes { unsafe text.append($0) }
     }
 }
 
@@ -165,7 +165,7 @@ struct EarlyRows {
         name: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
         while true {
-            try openDue(&calls, name)
+            try unsafe openDue(&calls, name)
             let first = firstOpen
             let ts = first.map { open[$0].ts } ?? .max
             // Pending calls come after rows of the same time, because one of these may be the call's original begin.
@@ -176,10 +176,10 @@ struct EarlyRows {
             }
             guard let first, ts < end else { return }
             let file = open[first]
-            if selection.holds(pid: file.pid), let row = EventRow(file.row) {
+            if selection.holds(pid: file.pid), let row = unsafe EventRow(file.row) {
                 try calls.take(row, host: host)
             }
-            if try !moveToEvent(file, name) { open.remove(at: first) }
+            if try unsafe !moveToEvent(file, name) { open.remove(at: first) }
         }
     }
 
@@ -199,14 +199,14 @@ struct EarlyRows {
             if let first = firstOpen, open[first].ts < next.due { return }
             waiting.removeLast()
             guard let file = try FinalFile(next.path, .json, rank: next.rank) else { continue }
-            var hasRow = try moveToEvent(file, name)
+            var hasRow = try unsafe moveToEvent(file, name)
             while hasRow, let row = file.continuedCall {
                 if row.ts < next.due, row.ts < end {
                     if selection.holds(pid: row.pid) { try calls.take(row, host: host) }
                 } else if row.ts < end {
-                    pending.append(Pending(ts: row.ts, row: Array(file.row)))
+                    unsafe pending.append(Pending(ts: row.ts, row: Array(file.row)))
                 }
-                hasRow = try moveToEvent(file, name)
+                hasRow = try unsafe moveToEvent(file, name)
             }
             pending.sort { $1.ts < $0.ts }
             guard hasRow else { continue }
@@ -216,8 +216,8 @@ struct EarlyRows {
     }
 
     private func take(_ bytes: [UInt8], _ calls: inout SpanCalls) throws {
-        try bytes.withUnsafeBytes { bytes in
-            guard let row = EventRow(bytes), selection.holds(pid: row.pid) else { return }
+        try unsafe bytes.withUnsafeBytes { bytes in
+            guard let row = unsafe EventRow(bytes), selection.holds(pid: row.pid) else { return }
             try calls.take(row, host: host)
         }
     }
@@ -229,7 +229,7 @@ struct EarlyRows {
     ) throws -> Bool {
         while try file.next() {
             guard file.content == .name else { return true }
-            if selection.holds(pid: file.pid) { try name(file.row) }
+            if selection.holds(pid: file.pid) { try unsafe name(file.row) }
         }
         return false
     }
@@ -277,7 +277,7 @@ struct OpenedCall: Hashable {
         self.pid = pid
         self.tid = tid
         cookie = call.cookie
-        name = Slot.hash(host: call.name)
+        name = unsafe Slot.hash(host: call.name)
         self.host = host
     }
 

@@ -50,17 +50,17 @@ struct RowSelection {
     func hostTexts(_ kind: FinalFile.Kind) -> [[UInt8]]? {
         guard var name = host else { return nil }
         return name.withUTF8 { bytes in
-            let view = ByteView(UnsafeRawBufferPointer(bytes))
+            let view = unsafe ByteView(UnsafeRawBufferPointer(bytes))
             var text = RawBuffer()
             guard kind == .csv else {
                 text.appendJSONString(view)
-                return [Array(text.bytes)]
+                return unsafe [Array(text.bytes)]
             }
             // A table does not say whether it is protected against formulas.
             return [false, true].map { isGuarded in
                 text.removeAll()
                 text.appendCSVField(view, guardsFormulas: isGuarded)
-                return Array(text.bytes)
+                return unsafe Array(text.bytes)
             }
         }
     }
@@ -71,6 +71,7 @@ struct RowSelection {
 /// number of files that overlap in time.
 ///
 /// Skips files that retention removes meanwhile. Not thread-safe; blocks on the disk and in `write`.
+@safe
 package final class TraceFileReader {
     /// Receives one piece of the document.
     package typealias Output = (UnsafeRawBufferPointer) throws -> Void
@@ -96,7 +97,7 @@ package final class TraceFileReader {
         self.selection = selection
         self.root = root
         self.filesMax = filesMax
-        self.write = write
+        unsafe self.write = unsafe write
     }
 
     // MARK: Documents
@@ -118,11 +119,11 @@ package final class TraceFileReader {
             filesMax: filesMax
         )
         var isFirst = true
-        try merge.forEachRow { row, content in
+        try unsafe merge.forEachRow { row, content in
             piece.append(isFirst ? "\n" : ",\n")
             isFirst = false
             if content == .event { rowCount += 1 }
-            try append(row)
+            try unsafe append(row)
         }
         piece.append("\n]}\n")
         try flush()
@@ -136,10 +137,10 @@ package final class TraceFileReader {
         let paths = try paths(of: .csv)
         guard columns == .original else {
             guard let header = try commonHeader(of: paths) else { return }
-            header.withUnsafeBytes { piece.append($0) }
+            unsafe header.withUnsafeBytes { unsafe piece.append($0) }
             piece.append(byte: 0x0A)
-            return try writeRows(of: paths) { row in
-                piece.append(row)
+            return try unsafe writeRows(of: paths) { row in
+                unsafe piece.append(row)
                 piece.append(byte: 0x0A)
             }
         }
@@ -150,9 +151,9 @@ package final class TraceFileReader {
             )
         }
         guard let header = try commonHeader(of: paths, original) else { return }
-        header.withUnsafeBytes { piece.append($0) }
-        try writeRows(of: paths) { row in
-            guard original.append(row, to: &piece) else {
+        unsafe header.withUnsafeBytes { unsafe piece.append($0) }
+        try unsafe writeRows(of: paths) { row in
+            guard unsafe original.append(row, to: &piece) else {
                 throw TraceError(.corrupt, "a table contains a row with too few columns")
             }
         }
@@ -169,9 +170,9 @@ package final class TraceFileReader {
             clipsCalls: false,
             filesMax: filesMax
         )
-        try merge.forEachRow { row, _ in
+        try unsafe merge.forEachRow { row, _ in
             rowCount += 1
-            try append(row)
+            try unsafe append(row)
             if piece.count >= Self.pieceBytes { try flush() }
         }
         try flush()
@@ -206,9 +207,11 @@ package final class TraceFileReader {
             var header = file.columns
             if let original {
                 var reduced = RawBuffer()
-                let isTable = header.withUnsafeBytes { original.append($0, to: &reduced) }
+                let isTable = unsafe header.withUnsafeBytes {
+                    unsafe original.append($0, to: &reduced)
+                }
                 guard isTable else { throw file.damaged() }
-                header = Array(reduced.bytes)
+                header = unsafe Array(reduced.bytes)
             }
             if common == nil { common = header }
             guard common == header else {
@@ -230,12 +233,12 @@ package final class TraceFileReader {
     // MARK: Pieces
 
     private func append(_ row: UnsafeRawBufferPointer) throws {
-        piece.append(row)
+        unsafe piece.append(row)
         if piece.count >= Self.pieceBytes { try flush() }
     }
 
     private func flush() throws {
-        try write(piece.bytes)
+        try unsafe write(piece.bytes)
         piece.removeAll()
         piece.shrink(keeping: Self.pieceBytes)
     }

@@ -34,12 +34,12 @@ struct TraceParts {
         let thread = threads.position(of: event)
         if rows == 0 {
             try begin(at: event.ts)
-        } else if !holds(row.bytes, event, thread) {
+        } else if unsafe !holds(row.bytes, event, thread) {
             try end()
             try files.next()
             try begin(at: event.ts)
         }
-        try write(row.bytes, event, thread)
+        try unsafe write(row.bytes, event, thread)
         rows += 1
         threads.take(event, at: thread)
     }
@@ -47,11 +47,11 @@ struct TraceParts {
     /// Ends the last file.
     mutating func end() throws {
         for line in names.takeDue() {
-            files.writer.text.append(JSONSegment.separator)
-            line.withUnsafeBytes { files.writer.text.append($0) }
-            try files.writer.rowEnded()
+            unsafe files.writer.text.append(JSONSegment.separator)
+            unsafe line.withUnsafeBytes { unsafe files.writer.text.append($0) }
+            try unsafe files.writer.rowEnded()
         }
-        files.writer.text.append(JSONSegment.ending)
+        unsafe files.writer.text.append(JSONSegment.ending)
     }
 
     private func holds(_ bytes: UnsafeRawBufferPointer, _ event: EventRow, _ thread: Int) -> Bool {
@@ -70,7 +70,7 @@ struct TraceParts {
         let open = threads.openCalls
         summary.extent = .part(part)
         summary.baseTime = open.first?.slice.ts ?? ts
-        JSONSegment.appendFinalHeader(summary, to: &files.writer.text)
+        unsafe JSONSegment.appendFinalHeader(summary, to: &files.writer.text)
         var text = RawBuffer()
         for call in open {
             text.removeAll()
@@ -80,10 +80,10 @@ struct TraceParts {
                 tid: call.tid,
                 cookie: call.slice.cookie
             ) {
-                text in call.name.withUnsafeBytes { text.append($0) }
+                text in unsafe call.name.withUnsafeBytes { unsafe text.append($0) }
             }
-            guard let event = EventRow(text.bytes) else { continue }
-            try write(text.bytes, event, threads.position(of: event))
+            guard let event = unsafe EventRow(text.bytes) else { continue }
+            try unsafe write(text.bytes, event, threads.position(of: event))
         }
     }
 
@@ -92,13 +92,13 @@ struct TraceParts {
         _ event: EventRow,
         _ thread: Int
     ) throws {
-        if hasRow { files.writer.text.append(JSONSegment.separator) }
+        if hasRow { unsafe files.writer.text.append(JSONSegment.separator) }
         hasRow = true
-        files.writer.text.append(bytes)
+        unsafe files.writer.text.append(bytes)
         if !threads.isNamed(thread, inPart: part) {
             names.add(event)
             threads.setNamed(thread, inPart: part)
         }
-        try files.writer.rowEnded()
+        try unsafe files.writer.rowEnded()
     }
 }

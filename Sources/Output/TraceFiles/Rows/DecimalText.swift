@@ -42,8 +42,11 @@
     /// Writes exactly nine digits of a value below 10⁹, with leading zeros.
     @inlinable package static func writeNine(_ value: UInt64, at target: UnsafeMutableRawPointer) {
         let first = value / 100_000_000
-        target.storeBytes(of: 0x30 &+ UInt8(truncatingIfNeeded: first), as: UInt8.self)
-        (target + 1).storeBytes(of: eightText(value &- first &* 100_000_000), as: UInt64.self)
+        unsafe target.storeBytes(of: 0x30 &+ UInt8(truncatingIfNeeded: first), as: UInt8.self)
+        unsafe (target + 1).storeBytes(
+            of: eightText(value &- first &* 100_000_000),
+            as: UInt64.self
+        )
     }
 
     /// Splits a number into an integer and millionths; nil if it needs more decimals. The text reads back as the same
@@ -76,17 +79,17 @@
         at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
         let count = max(1, (67 &- value.leadingZeroBitCount) / 4)
-        var next = target
+        var next = unsafe target
         // Most values have more than eight digits.
         if count > 8 {
             let upper = hexDigits(UInt32(truncatingIfNeeded: value &>> 32))
-            next.storeBytes(of: upper &>> UInt64(8 * (16 &- count)), as: UInt64.self)
-            next += count &- 8
+            unsafe next.storeBytes(of: upper &>> UInt64(8 * (16 &- count)), as: UInt64.self)
+            unsafe next += count &- 8
         }
         let lower = hexDigits(UInt32(truncatingIfNeeded: value))
         let missing = UInt64(8 * max(0, 8 &- count))
-        next.storeBytes(of: lower &>> missing, as: UInt64.self)
-        return target + count
+        unsafe next.storeBytes(of: lower &>> missing, as: UInt64.self)
+        return unsafe target + count
     }
 
     /// Returns eight hexadecimal digits, the first in the lowest byte.

@@ -5,6 +5,7 @@ public import TraceModel
 /// as the row.
 struct EventRow {
     /// The begin or end of a call, with the fields that identify the call.
+    @safe
     struct Call {
         /// Whether the row begins or ends the call.
         enum Phase {
@@ -32,21 +33,21 @@ struct EventRow {
 
     /// Parses a row. Nil if the bytes are not an event that this program writes.
     init?(_ bytes: UnsafeRawBufferPointer) {
-        guard let row = RunRow(json: bytes) else { return nil }
+        guard let row = unsafe RunRow(json: bytes) else { return nil }
         self.init(row)
     }
 
     /// Parses the current row of a trace. Nil if the file is not at an event.
     init?(_ file: FinalFile) {
         guard file.kind == .json, file.content == .event else { return nil }
-        self.init(file.row)
+        unsafe self.init(file.row)
     }
 
     /// Parses the rest of a row. Nil if it is not an event that this program writes.
     init?(_ row: RunRow) {
         ts = row.ts
         pid = row.pid
-        var parser = RowParser(row.bytes)
+        var parser = unsafe RowParser(row.bytes)
         parser.position = row.keyEnd
         guard parser.skip(",\"tid\":") else {
             tid = nil
@@ -70,8 +71,8 @@ struct EventRow {
         } else if isBegin {
             return nil
         }
-        guard parser.skip(",\"name\":"), let name = parser.text() else { return nil }
-        if parser.skip(",\"readable_time\":"), parser.text() == nil { return nil }
+        guard parser.skip(",\"name\":"), let name = unsafe parser.text() else { return nil }
+        if parser.skip(",\"readable_time\":"), unsafe parser.text() == nil { return nil }
         guard parser.skip(",\"args\":{") else { return nil }
         if parser.skip("\"duration\":") {
             parser.skipNumber()
@@ -80,7 +81,7 @@ struct EventRow {
         guard parser.skip("\"cookie\":"), let cookie = parser.signed() else { return nil }
         let began = isInstant ? began(&parser) : nil
         guard !isInstant || began != nil else { return nil }
-        return Call(
+        return unsafe Call(
             phase: isBegin ? .begin : .end,
             cookie: cookie,
             name: name,
@@ -106,16 +107,16 @@ struct EventRow {
         as phase: UInt8,
         to text: inout RawBuffer
     ) -> Bool {
-        guard let row = RunRow(json: bytes) else { return false }
-        var parser = RowParser(bytes)
+        guard let row = unsafe RunRow(json: bytes) else { return false }
+        var parser = unsafe RowParser(bytes)
         parser.position = row.keyEnd
         guard parser.skip(",\"tid\":"), parser.processID() != nil, parser.skip(",\"ph\":\"") else {
             return false
         }
         let at = parser.position
-        text.append(UnsafeRawBufferPointer(rebasing: bytes[..<at]))
+        unsafe text.append(UnsafeRawBufferPointer(rebasing: bytes[..<at]))
         text.append(byte: phase)
-        text.append(UnsafeRawBufferPointer(rebasing: bytes[(at + 1)...]))
+        unsafe text.append(UnsafeRawBufferPointer(rebasing: bytes[(at + 1)...]))
         return true
     }
 }
@@ -128,21 +129,22 @@ struct EventRow {
 ///     target.endRow(text, ts: ts, pid: pid)
 ///
 /// One row at a time. Nothing else may be appended to the buffer before the row ends.
+@safe
 @usableFromInline package struct RowTarget {
     @usableFromInline let rows: Unmanaged<RunBuffer>
 
-    init(_ rows: RunBuffer) { self.rows = Unmanaged.passUnretained(rows) }
+    init(_ rows: RunBuffer) { unsafe self.rows = unsafe Unmanaged.passUnretained(rows) }
 
     /// The buffer itself, for rare operations.
-    package var buffer: RunBuffer { rows._withUnsafeGuaranteedRef { $0 } }
+    package var buffer: RunBuffer { unsafe rows._withUnsafeGuaranteedRef { $0 } }
 
     /// Begins a row at the end of the buffer. The previous row must have ended.
     @inlinable @inline(__always) package func beginRow() -> RowWriter {
-        rows._withUnsafeGuaranteedRef { buffer in
-            assert(buffer.text.count == buffer.rowStart, "the previous row has not ended")
-            let at = buffer.text.reserve(RowWriter.slackBytes)
-            let end = buffer.text.base + buffer.text.capacity
-            return RowWriter(rows, at: at, end: end)
+        unsafe rows._withUnsafeGuaranteedRef { buffer in
+            unsafe assert(buffer.text.count == buffer.rowStart, "the previous row has not ended")
+            let at = unsafe buffer.text.reserve(RowWriter.slackBytes)
+            let end = unsafe buffer.text.base + buffer.text.capacity
+            return unsafe RowWriter(rows, at: at, end: end)
         }
     }
 
@@ -154,8 +156,8 @@ struct EventRow {
     ) {
         var row = row
         row.append(",\n")
-        rows._withUnsafeGuaranteedRef { buffer in
-            buffer.commit(row.at)
+        unsafe rows._withUnsafeGuaranteedRef { buffer in
+            unsafe buffer.commit(row.at)
             buffer.endRow(ts: ts, pid: pid, host: 0)
         }
     }
@@ -176,8 +178,8 @@ struct EventRow {
         row.append(byte: UInt8(ascii: ","))
         time(&row)
         row.append("\r\n")
-        rows._withUnsafeGuaranteedRef { buffer in
-            buffer.commit(row.at)
+        unsafe rows._withUnsafeGuaranteedRef { buffer in
+            unsafe buffer.commit(row.at)
             buffer.endRow(ts: ts, pid: pid, host: host.index)
         }
     }

@@ -15,6 +15,7 @@ import TraceModel
 /// refer to evicted hosts, so these keep their numbers until the window ends; a host that is used again before gets its
 /// old number back. Evictions depend only on the order in which hosts were used, which a checkpoint contains (`saved`),
 /// so a replay repeats them.
+@safe
 final class HostTable {
     /// An entry of the table.
     struct Host {
@@ -52,7 +53,7 @@ final class HostTable {
     private let countMax: Int
     @exclusivity(unchecked) private var hosts: [Host] = []
     /// A copy of each host's CSV field at a stable address, from which rows are written.
-    @exclusivity(unchecked) private var fields: [UnsafeMutableRawBufferPointer?] = []
+    @exclusivity(unchecked) private var fields: [UnsafeMutableRawBufferPointer?] = unsafe []
     private var links: [Link] = []
     /// Keyed by the bytes of names: two strings with different bytes can be equal.
     private var indexes: [[UInt8]: UInt32] = [:]
@@ -72,17 +73,17 @@ final class HostTable {
         self.countMax = countMax
     }
 
-    deinit { for field in fields { field?.deallocate() } }
+    deinit { for unsafefield in unsafe fields { unsafe field?.deallocate() } }
 
     /// One more than the greatest number in use.
-    var indexEnd: Int { hosts.count }
+    var indexEnd: Int { unsafe hosts.count }
 
-    subscript(host: HostID) -> Host { hosts[Int(host.index)] }
+    subscript(host: HostID) -> Host { unsafe hosts[Int(host.index)] }
 
     /// The host's CSV field. Valid as long as its number.
     func field(_ host: HostID) -> ByteView {
-        guard let field = fields[Int(host.index)] else { return .empty }
-        return ByteView(UnsafeRawBufferPointer(field))
+        guard let field = unsafe fields[Int(host.index)] else { return .empty }
+        return unsafe ByteView(UnsafeRawBufferPointer(field))
     }
 
     // MARK: Numbers
@@ -116,26 +117,26 @@ final class HostTable {
         var field = RawBuffer(capacity: 64)
         var text = name
         text.withUTF8 {
-            let name = ByteView(UnsafeRawBufferPointer($0))
+            let name = unsafe ByteView(UnsafeRawBufferPointer($0))
             _ = field.appendCSVField(name, guardsFormulas: guardsFormulas)
         }
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: field.count, alignment: 8)
-        copy.copyMemory(from: field.bytes)
-        let host = Host(
+        unsafe copy.copyMemory(from: field.bytes)
+        let host = unsafe Host(
             name: name,
             isThisMachine: isThisMachine,
             csv: Array(field.bytes),
             cell: RunRow.unquoted(field.bytes)
         )
         if let index = free.popLast() {
-            hosts[Int(index)] = host
-            fields[Int(index)] = copy
+            unsafe hosts[Int(index)] = host
+            unsafe fields[Int(index)] = unsafe copy
             return index
         }
-        hosts.append(host)
-        fields.append(copy)
+        unsafe hosts.append(host)
+        unsafe fields.append(copy)
         links.append(Link())
-        return UInt32(hosts.count - 1)
+        return unsafe UInt32(hosts.count - 1)
     }
 
     // MARK: Eviction
@@ -163,10 +164,10 @@ final class HostTable {
         let ended = free.count
         // A host that was evicted twice is listed twice.
         for index in evicted where links[Int(index)].state == .evicted {
-            indexes[Array(hosts[Int(index)].name.utf8)] = nil
-            hosts[Int(index)] = .none
-            fields[Int(index)]?.deallocate()
-            fields[Int(index)] = nil
+            unsafe indexes[Array(hosts[Int(index)].name.utf8)] = nil
+            unsafe hosts[Int(index)] = .none
+            unsafe fields[Int(index)]?.deallocate()
+            unsafe fields[Int(index)] = nil
             links[Int(index)].state = .free
             free.append(index)
         }
@@ -202,7 +203,7 @@ final class HostTable {
     /// elsewhere.
     func precedes(_ left: UInt32, _ right: UInt32, inTable: Bool) -> Bool {
         guard left != right else { return false }
-        let (left, right) = (hosts[Int(left)], hosts[Int(right)])
+        let (left, right) = unsafe (hosts[Int(left)], hosts[Int(right)])
         return inTable
             ? left.cell.lexicographicallyPrecedes(right.cell)
             : left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
@@ -213,7 +214,7 @@ final class HostTable {
     /// All hosts that have numbers, as a checkpoint stores them: first the evicted ones, then the others by last use.
     var saved: [HostID] {
         var saved: [HostID] = []
-        var isSaved = [Bool](repeating: false, count: hosts.count)
+        var isSaved = unsafe [Bool](repeating: false, count: hosts.count)
         for index in evicted where links[Int(index)].state == .evicted && !isSaved[Int(index)] {
             isSaved[Int(index)] = true
             saved.append(HostID(index: index))

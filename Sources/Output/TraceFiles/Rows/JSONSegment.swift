@@ -13,7 +13,7 @@ enum JSONSegment {
 
     /// Continues a run's checksum over the separator after its last row.
     static func summedSeparator(after checksum: UInt32) -> UInt32 {
-        Checksum.crc32c(
+        unsafe Checksum.crc32c(
             UnsafeRawBufferPointer(start: separator.utf8Start, count: separatorBytes),
             after: checksum
         )
@@ -78,14 +78,16 @@ enum JSONSegment {
     private static func append(_ value: String, bytesMax: Int, to text: inout RawBuffer) {
         var value = value
         value.withUTF8 { bytes in
-            _ = text.appendJSONString(ByteView(UnsafeRawBufferPointer(bytes)).cut(at: bytesMax))
+            _ = unsafe text.appendJSONString(
+                ByteView(UnsafeRawBufferPointer(bytes)).cut(at: bytesMax)
+            )
         }
     }
 
     private static func pad(_ text: inout RawBuffer, from start: Int, with end: StaticString) {
         let spaces = headerBytes - (text.count - start) - end.utf8CodeUnitCount
         precondition(spaces >= 0, "the header of a trace file does not fit")
-        text.reserve(spaces).initializeMemory(as: UInt8.self, repeating: 0x20, count: spaces)
+        unsafe text.reserve(spaces).initializeMemory(as: UInt8.self, repeating: 0x20, count: spaces)
         text.commit(spaces)
         text.append(end)
     }

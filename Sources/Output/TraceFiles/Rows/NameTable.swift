@@ -60,12 +60,12 @@ struct NameTable {
     mutating func set(_ key: Key, _ name: ByteView) {
         if entries.count >= max(Self.compactedMin, 4 * compactedCount) { compact() }
         entries.append(Entry(key: key, start: text.count, count: name.count))
-        text.append(contentsOf: name.buffer)
+        unsafe text.append(contentsOf: name.buffer)
     }
 
     mutating func sort(_ pid: UInt32, _ index: Int32) {
         var number = String(index)
-        number.withUTF8 { set(.sortIndex(pid), ByteView(UnsafeRawBufferPointer($0))) }
+        number.withUTF8 { unsafe set(.sortIndex(pid), ByteView(UnsafeRawBufferPointer($0))) }
     }
 
     /// The current entries in the order of their keys.
@@ -113,11 +113,11 @@ struct NameTable {
             case .sortIndex:
                 lines.append(",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":")
             }
-            withName(of: entry) { name in
+            unsafe withName(of: entry) { name in
                 if key.kind == .sortIndex {
-                    lines.append(name)
+                    unsafe lines.append(name)
                 } else {
-                    _ = lines.appendJSONString(ByteView(name))
+                    _ = unsafe lines.appendJSONString(ByteView(name))
                 }
             }
             lines.append("}},\n")
@@ -125,8 +125,10 @@ struct NameTable {
     }
 
     private func withName(of entry: Entry, _ body: (UnsafeRawBufferPointer) -> Void) {
-        text.withUnsafeBytes {
-            body(UnsafeRawBufferPointer(rebasing: $0[entry.start..<(entry.start + entry.count)]))
+        unsafe text.withUnsafeBytes {
+            unsafe body(
+                UnsafeRawBufferPointer(rebasing: $0[entry.start..<(entry.start + entry.count)])
+            )
         }
     }
 
@@ -138,7 +140,7 @@ struct NameTable {
             state.append(integer: entry.key.tid)
             state.append(integer: entry.key.kind.rawValue)
             state.append(integer: UInt32(entry.count))
-            withName(of: entry) { state.append($0) }
+            unsafe withName(of: entry) { unsafe state.append($0) }
         }
     }
 
@@ -151,7 +153,7 @@ struct NameTable {
             guard let kind = Key.Kind(rawValue: try state.integer(UInt8.self)) else {
                 throw TraceError(.corrupt, "the saved state contains a name of an unknown kind")
             }
-            set(Key(pid: pid, tid: tid, kind: kind), ByteView(try state.counted()))
+            unsafe set(Key(pid: pid, tid: tid, kind: kind), ByteView(try state.counted()))
         }
     }
 }

@@ -45,16 +45,16 @@
     @inlinable @inline(__always) package func write(
         at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
-        target.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
-        var end = target + Int(sign)
-        end.storeBytes(of: first, as: UInt64.self)
-        end += Int(firstCount)
-        guard groups > 0 else { return end }
-        end.storeBytes(of: second, as: UInt64.self)
-        end += 8
-        guard groups > 1 else { return end }
-        end.storeBytes(of: third, as: UInt64.self)
-        return end + 8
+        unsafe target.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
+        var end = unsafe target + Int(sign)
+        unsafe end.storeBytes(of: first, as: UInt64.self)
+        unsafe end += Int(firstCount)
+        guard groups > 0 else { return unsafe end }
+        unsafe end.storeBytes(of: second, as: UInt64.self)
+        unsafe end += 8
+        guard groups > 1 else { return unsafe end }
+        unsafe end.storeBytes(of: third, as: UInt64.self)
+        return unsafe end + 8
     }
 }
 

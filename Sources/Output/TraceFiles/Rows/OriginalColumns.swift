@@ -20,13 +20,17 @@ struct OriginalColumns {
         var start = 0
         var hasEmpty = false
         for index in 0...row.count {
-            let isEnd = index == row.count || row[index] == 0x0D || row[index] == 0x0A
-            guard isEnd || row[index] == UInt8(ascii: ",") else { continue }
+            let isEnd = unsafe index == row.count || row[index] == 0x0D || row[index] == 0x0A
+            guard unsafe isEnd || row[index] == UInt8(ascii: ",") else { continue }
             hasEmpty = hasEmpty || index == start
             found += 1
             if found == count {
-                let columns = UnsafeRawBufferPointer(rebasing: row[..<index])
-                if hasEmpty { appendFilled(columns, to: &text) } else { text.append(columns) }
+                let columns = unsafe UnsafeRawBufferPointer(rebasing: row[..<index])
+                if hasEmpty {
+                    unsafe appendFilled(columns, to: &text)
+                } else {
+                    unsafe text.append(columns)
+                }
                 text.append("\r\n")
                 return true
             }
@@ -37,13 +41,16 @@ struct OriginalColumns {
     }
 
     private func appendFilled(_ columns: UnsafeRawBufferPointer, to text: inout RawBuffer) {
-        let fields = columns.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
-        for (position, field) in fields.enumerated() {
+        let fields = unsafe columns.split(
+            separator: UInt8(ascii: ","),
+            omittingEmptySubsequences: false
+        )
+        for unsafe(position, field) in unsafe fields.enumerated() {
             if position > 0 { text.append(byte: UInt8(ascii: ",")) }
-            if field.isEmpty {
+            if unsafe field.isEmpty {
                 text.append("0.0")
             } else {
-                text.append(UnsafeRawBufferPointer(rebasing: field))
+                unsafe text.append(UnsafeRawBufferPointer(rebasing: field))
             }
         }
     }

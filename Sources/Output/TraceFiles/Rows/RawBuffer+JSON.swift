@@ -54,8 +54,8 @@ extension RawBuffer {
         bytesMax: Int = Limits.nameBytesMax
     ) -> ByteView {
         let text = text.cut(at: bytesMax)
-        guard let start = text.start, text.count > Limits.escapedSpareBytes / 5,
-            !isPlainJSON(start, text.count)
+        guard let start = unsafe text.start, text.count > Limits.escapedSpareBytes / 5,
+            unsafe !isPlainJSON(start, text.count)
         else {
             return text
         }
@@ -66,8 +66,8 @@ extension RawBuffer {
     /// Like `shown`, for one frame of a call stack. The frames of a stack share the spare bytes; `spare` is the rest.
     package static func shown(frame: ByteView, _ spare: inout Int) -> ByteView {
         let frame = frame.cut(at: Limits.nameBytesMax)
-        if let start = frame.start, isPlainJSON(start, frame.count),
-            memchr(start, Int32(UInt8(ascii: "|")), frame.count) == nil
+        if let start = unsafe frame.start, unsafe isPlainJSON(start, frame.count),
+            unsafe memchr(start, Int32(UInt8(ascii: "|")), frame.count) == nil
         {
             spare += frame.count / 2
             return frame
@@ -78,17 +78,18 @@ extension RawBuffer {
     /// Whether `shown(frame:)` keeps all frames of a stack unchanged and none needs escaping. Newlines separate the
     /// frames. Reads eight bytes at a time, like `isPlainJSON`.
     package static func isPlainStack(_ stack: ByteView) -> Bool {
-        guard let start = stack.start, stack.count >= 8, stack.count <= Limits.nameBytesMax else {
+        guard let start = unsafe stack.start, stack.count >= 8, stack.count <= Limits.nameBytesMax
+        else {
             return false
         }
         var index = 0
         while index &+ 8 < stack.count {
-            let word = start.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let word = unsafe start.loadUnaligned(fromByteOffset: index, as: UInt64.self)
             if isSpecialInStack(word) { return false }
             index &+= 8
         }
         // The last word overlaps the previous one.
-        let last = start.loadUnaligned(fromByteOffset: stack.count &- 8, as: UInt64.self)
+        let last = unsafe start.loadUnaligned(fromByteOffset: stack.count &- 8, as: UInt64.self)
         return !isSpecialInStack(last)
     }
 
@@ -112,12 +113,12 @@ extension RawBuffer {
         _ spare: inout Int,
         isFrame: Bool
     ) -> ByteView {
-        let bytes = text.buffer
+        let bytes = unsafe text.buffer
         var index = 0
         // In units of half a byte.
         var left = 2 * spare
         while index < bytes.count {
-            let byte = bytes[index]
+            let byte = unsafe bytes[index]
             var length = 1
             let cost: Int
             switch byte {
@@ -125,7 +126,7 @@ extension RawBuffer {
             case 0..<0x20: cost = 6
             case UInt8(ascii: "|") where isFrame: cost = 6
             case 0x80...:
-                let scalar = scalarLength(bytes, at: index)
+                let scalar = unsafe scalarLength(bytes, at: index)
                 length = scalar.length
                 cost = scalar.isValid ? length : 3
             default: cost = 1
@@ -136,26 +137,28 @@ extension RawBuffer {
             index += length
         }
         spare = left / 2
-        return ByteView(start: text.start, count: index)
+        return unsafe ByteView(start: text.start, count: index)
     }
 
     /// Whether all bytes are printable ASCII other than `"` and `\`. Reads eight bytes at a time.
     @inlinable static func isPlainJSON(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
         if count < 8 {
             for index in 0..<count {
-                let byte = source.load(fromByteOffset: index, as: UInt8.self)
+                let byte = unsafe source.load(fromByteOffset: index, as: UInt8.self)
                 if byte < 0x20 || byte >= 0x80 || byte == 0x22 || byte == 0x5C { return false }
             }
             return true
         }
         var index = 0
         while index &+ 8 <= count {
-            let word = source.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let word = unsafe source.loadUnaligned(fromByteOffset: index, as: UInt64.self)
             if hasSpecialByte(word) { return false }
             index &+= 8
         }
         // The last word overlaps the previous one.
-        return !hasSpecialByte(source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self))
+        return unsafe !hasSpecialByte(
+            source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+        )
     }
 
     /// Whether a byte of the word needs escaping. From "Determine if a word has a byte less than n / equal to n", Bit
@@ -174,12 +177,12 @@ extension RawBuffer {
     {
         append(byte: UInt8(ascii: "\""))
         var replaced = 0
-        let bytes = view.buffer
+        let bytes = unsafe view.buffer
         var index = 0
         while index < bytes.count {
-            let byte = bytes[index]
+            let byte = unsafe bytes[index]
             if byte >= 0x80 {
-                index += appendScalar(bytes, at: index, &replaced)
+                unsafe index += appendScalar(bytes, at: index, &replaced)
                 continue
             }
             switch byte {
@@ -206,9 +209,9 @@ extension RawBuffer {
         at index: Int,
         _ replaced: inout Int
     ) -> Int {
-        let (length, isValid) = Self.scalarLength(bytes, at: index)
+        let (length, isValid) = unsafe Self.scalarLength(bytes, at: index)
         if isValid {
-            append(UnsafeRawBufferPointer(rebasing: bytes[index..<(index + length)]))
+            unsafe append(UnsafeRawBufferPointer(rebasing: bytes[index..<(index + length)]))
         } else {
             append("\u{FFFD}")
             replaced += 1
@@ -221,7 +224,7 @@ extension RawBuffer {
         _ bytes: UnsafeRawBufferPointer,
         at index: Int
     ) -> (length: Int, isValid: Bool) {
-        let lead = bytes[index]
+        let lead = unsafe bytes[index]
         let need: Int
         var second: ClosedRange<UInt8> = 0x80...0xBF
         switch lead {
@@ -241,7 +244,7 @@ extension RawBuffer {
         while length < need {
             guard index + length < bytes.count else { return (length, false) }
             let allowed = length == 1 ? second : 0x80...0xBF
-            guard allowed.contains(bytes[index + length]) else { return (length, false) }
+            guard unsafe allowed.contains(bytes[index + length]) else { return (length, false) }
             length += 1
         }
         return (need, true)

@@ -6,8 +6,8 @@ extension RawBuffer {
     /// escapes, quoted in JSON and unquoted in CSV, with or without the protection against formulas. False for an
     /// empty text.
     @inlinable @inline(__always) package static func isPlainText(_ view: ByteView) -> Bool {
-        guard let start = view.start, view.count > 0 else { return false }
-        return isPlainText(start, view.count) && !beginsFormula(start)
+        guard let start = unsafe view.start, view.count > 0 else { return false }
+        return unsafe isPlainText(start, view.count) && !beginsFormula(start)
     }
 
     /// Reads eight bytes at a time, like `isPlainJSON`.
@@ -15,15 +15,15 @@ extension RawBuffer {
         _ source: UnsafeRawPointer,
         _ count: Int
     ) -> Bool {
-        guard count >= 8 else { return !hasPlainTextBreak(word(source, count)) }
+        guard count >= 8 else { return unsafe !hasPlainTextBreak(word(source, count)) }
         var index = 0
         while index &+ 8 < count {
-            let word = source.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let word = unsafe source.loadUnaligned(fromByteOffset: index, as: UInt64.self)
             if hasPlainTextBreak(word) { return false }
             index &+= 8
         }
         // The last word overlaps the previous one.
-        let last = source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+        let last = unsafe source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
         return !hasPlainTextBreak(last)
     }
 
@@ -33,12 +33,12 @@ extension RawBuffer {
         _ count: Int
     ) -> UInt64 {
         if count >= 4 {
-            let upper = source.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
-            return UInt64(source.loadUnaligned(as: UInt32.self)) | UInt64(upper) &<< 32
+            let upper = unsafe source.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
+            return unsafe UInt64(source.loadUnaligned(as: UInt32.self)) | UInt64(upper) &<< 32
         }
-        let first = UInt64(source.load(as: UInt8.self))
-        let middle = UInt64(source.load(fromByteOffset: count &>> 1, as: UInt8.self))
-        let last = UInt64(source.load(fromByteOffset: count &- 1, as: UInt8.self))
+        let first = unsafe UInt64(source.load(as: UInt8.self))
+        let middle = unsafe UInt64(source.load(fromByteOffset: count &>> 1, as: UInt8.self))
+        let last = unsafe UInt64(source.load(fromByteOffset: count &- 1, as: UInt8.self))
         return first | middle &<< 8 | last &<< 16 | 0x2020_2020_2000_0000
     }
 
@@ -52,15 +52,15 @@ extension RawBuffer {
 
     /// Appends text with invalid UTF-8 replaced by U+FFFD.
     mutating func append(repairing view: ByteView) {
-        let bytes = view.buffer
+        let bytes = unsafe view.buffer
         var index = 0
         var replaced = 0
         while index < bytes.count {
-            if bytes[index] < 0x80 {
-                append(byte: bytes[index])
+            if unsafe bytes[index] < 0x80 {
+                unsafe append(byte: bytes[index])
                 index += 1
             } else {
-                index += appendScalar(bytes, at: index, &replaced)
+                unsafe index += appendScalar(bytes, at: index, &replaced)
             }
         }
     }
@@ -68,7 +68,7 @@ extension RawBuffer {
     /// Appends one frame of a stack-message line. `|` is escaped because it separates frames; control characters, which
     /// would end the line, become spaces.
     mutating func append(stackFrame frame: UnsafeRawBufferPointer) {
-        for byte in frame {
+        for unsafebyte in unsafe frame {
             switch byte {
             case UInt8(ascii: "|"): append("\\u007c")
             case 0..<0x20: append(byte: UInt8(ascii: " "))
@@ -83,7 +83,7 @@ extension RawBuffer {
     @inlinable static func isPlainCSV(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
         if count < 8 {
             for index in 0..<count {
-                let byte = source.load(fromByteOffset: index, as: UInt8.self)
+                let byte = unsafe source.load(fromByteOffset: index, as: UInt8.self)
                 if byte >= 0x80 || byte == 0x22 || byte == 0x2C || byte == 0x0D || byte == 0x0A {
                     return false
                 }
@@ -92,13 +92,13 @@ extension RawBuffer {
         }
         var index = 0
         while index &+ 8 <= count {
-            if hasCSVByte(source.loadUnaligned(fromByteOffset: index, as: UInt64.self)) {
+            if unsafe hasCSVByte(source.loadUnaligned(fromByteOffset: index, as: UInt64.self)) {
                 return false
             }
             index &+= 8
         }
         // The last word overlaps the previous one.
-        return !hasCSVByte(source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self))
+        return unsafe !hasCSVByte(source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self))
     }
 
     /// Like `hasSpecialByte`, for the bytes that need quotes in CSV.
@@ -117,7 +117,7 @@ extension RawBuffer {
     }
 
     @inlinable static func beginsFormula(_ source: UnsafeRawPointer) -> Bool {
-        switch source.load(as: UInt8.self) {
+        switch unsafe source.load(as: UInt8.self) {
         case 0x3D, 0x2B, 0x2D, 0x40, 0x09, 0x0D: true
         default: false
         }
@@ -127,16 +127,18 @@ extension RawBuffer {
         _ view: ByteView,
         isGuarded: Bool
     ) -> Int {
-        let bytes = view.buffer
-        let needsQuotes = bytes.contains { $0 == 0x22 || $0 == 0x2C || $0 == 0x0D || $0 == 0x0A }
+        let bytes = unsafe view.buffer
+        let needsQuotes = unsafe bytes.contains {
+            $0 == 0x22 || $0 == 0x2C || $0 == 0x0D || $0 == 0x0A
+        }
         if needsQuotes { append(byte: 0x22) }
         if isGuarded { append(byte: 0x27) }
         var replaced = 0
         var index = 0
         while index < bytes.count {
-            let byte = bytes[index]
+            let byte = unsafe bytes[index]
             if byte >= 0x80 {
-                index += appendScalar(bytes, at: index, &replaced)
+                unsafe index += appendScalar(bytes, at: index, &replaced)
                 continue
             }
             if byte == 0x22 { append(byte: 0x22) }

@@ -5,6 +5,7 @@ public import SystemIO
 /// room, more than the fixed parts and numbers of any row; a text reserves its own room.
 ///
 /// `RowTarget` begins and ends the row.
+@safe
 @usableFromInline package struct RowWriter: TextWriter {
     @inlinable static var slackBytes: Int { 2_048 }
 
@@ -18,51 +19,55 @@ public import SystemIO
         at: UnsafeMutableRawPointer,
         end: UnsafeMutableRawPointer
     ) {
-        self.rows = rows
-        self.at = at
-        self.end = end
+        unsafe self.rows = unsafe rows
+        unsafe self.at = unsafe at
+        unsafe self.end = unsafe end
     }
 
     private static func bounds(
         of room: UnsafeMutableRawBufferPointer
     ) -> (UnsafeMutableRawPointer, UnsafeMutableRawPointer) {
         guard let base = room.baseAddress else { preconditionFailure("a buffer has memory") }
-        return (base, base + room.count)
+        return unsafe (base, base + room.count)
     }
 
     // MARK: Room
 
     /// Returns the position in the row; the slack has enough room for a fixed part.
     @inlinable @inline(__always) package mutating func reserveFixed() -> UnsafeMutableRawPointer {
-        at
+        unsafe at
     }
 
     /// Reserves `count` bytes and the slack after them.
     @inlinable @inline(__always) package mutating func reserve(
         _ count: Int
     ) -> UnsafeMutableRawPointer {
-        if end - at < count &+ Self.slackBytes { grow(count) }
-        return at
+        if unsafe end - at < count &+ Self.slackBytes { grow(count) }
+        return unsafe at
     }
 
     /// Adds `count` bytes, written to reserved room, to the row.
     @inlinable @inline(__always) package mutating func commit(_ count: Int) {
-        at += count
-        assert(at <= end, "the fixed parts of a row are longer than the slack")
+        unsafe at += count
+        unsafe assert(at <= end, "the fixed parts of a row are longer than the slack")
     }
 
     @inline(never) @usableFromInline mutating func grow(_ count: Int) {
-        let at = at
-        (self.at, end) = Self.bounds(of: rows._withUnsafeGuaranteedRef { $0.room(at, count) })
+        let at = unsafe at
+        unsafe (self.at, end) = unsafe Self.bounds(
+            of: rows._withUnsafeGuaranteedRef { unsafe $0.room(at, count) }
+        )
     }
 
     /// Runs a rare operation on the run buffer itself, outside the hot path.
     @inline(never) @usableFromInline package mutating func throughBuffer<Result>(
         _ body: (inout RawBuffer) -> Result
     ) -> Result {
-        let at = at
-        let result = rows._withUnsafeGuaranteedRef { $0.append(at, body) }
-        (self.at, end) = Self.bounds(of: rows._withUnsafeGuaranteedRef { $0.room(nil, 0) })
+        let at = unsafe at
+        let result = unsafe rows._withUnsafeGuaranteedRef { unsafe $0.append(at, body) }
+        unsafe (self.at, end) = unsafe Self.bounds(
+            of: rows._withUnsafeGuaranteedRef { unsafe $0.room(nil, 0) }
+        )
         return result
     }
 
@@ -70,13 +75,13 @@ public import SystemIO
 
     /// Appends a literal.
     @inlinable @inline(__always) package mutating func append(_ text: StaticString) {
-        at.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
+        unsafe at.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
         commit(text.utf8CodeUnitCount)
     }
 
     /// Appends a byte.
     @inlinable @inline(__always) package mutating func append(byte: UInt8) {
-        at.storeBytes(of: byte, as: UInt8.self)
+        unsafe at.storeBytes(of: byte, as: UInt8.self)
         commit(1)
     }
 
@@ -86,12 +91,12 @@ public import SystemIO
         _ count: Int,
         of24 source: UnsafeRawPointer
     ) {
-        at.copyMemory(from: source, byteCount: 24)
+        unsafe at.copyMemory(from: source, byteCount: 24)
         commit(count)
     }
 
     /// Removes the last byte if it is a comma.
     @inlinable @inline(__always) package mutating func dropComma() {
-        if (at - 1).load(as: UInt8.self) == UInt8(ascii: ",") { at -= 1 }
+        if unsafe (at - 1).load(as: UInt8.self) == UInt8(ascii: ",") { unsafe at -= 1 }
     }
 }

@@ -87,7 +87,7 @@ enum SHA256 {
     static func digest(_ bytes: [UInt8]) -> [UInt8] {
         var message = bytes + [0x80]
         while message.count % 64 != 56 { message.append(0) }
-        withUnsafeBytes(of: (UInt64(bytes.count) * 8).bigEndian) { message += $0 }
+        unsafe withUnsafeBytes(of: (UInt64(bytes.count) * 8).bigEndian) { unsafe message += $0 }
         var state: [UInt32] = [
             0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c,
             0x1f83_d9ab, 0x5be0_cd19,
@@ -95,7 +95,9 @@ enum SHA256 {
         for start in stride(from: 0, to: message.count, by: 64) {
             mix(message[start..<start + 64], into: &state)
         }
-        return state.flatMap { word in withUnsafeBytes(of: word.bigEndian) { Array($0) } }
+        return state.flatMap { word in
+            unsafe withUnsafeBytes(of: word.bigEndian) { unsafe Array($0) }
+        }
     }
 
     private static func mix(_ block: ArraySlice<UInt8>, into state: inout [UInt32]) {

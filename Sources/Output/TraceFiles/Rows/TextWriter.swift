@@ -22,7 +22,7 @@ public import TraceModel
 extension RawBuffer: TextWriter {
     /// Returns room for at most 32 bytes.
     @inlinable @inline(__always) package mutating func reserveFixed() -> UnsafeMutableRawPointer {
-        reserve(32)
+        unsafe reserve(32)
     }
 
     /// Runs the operation on this buffer.
@@ -35,8 +35,8 @@ extension RawBuffer: TextWriter {
 extension TextWriter where Self: ~Copyable {
     /// Appends a number that was rendered before.
     @inlinable @inline(__always) package mutating func append(_ number: borrowing NumberText) {
-        let target = reserveFixed()
-        commit(number.write(at: target) - target)
+        let target = unsafe reserveFixed()
+        unsafe commit(number.write(at: target) - target)
     }
 
     /// Appends decimal digits.
@@ -66,14 +66,14 @@ extension TextWriter where Self: ~Copyable {
         guard withDecimals || below != 0 else { return }
         // The point takes the place of the fourth digit, which is 0.
         let digits = DecimalText.fourDigits(UInt32(truncatingIfNeeded: below)) | 0x3030_302E
-        reserveFixed().storeBytes(of: digits, as: UInt32.self)
+        unsafe reserveFixed().storeBytes(of: digits, as: UInt32.self)
         commit(4)
     }
 
     /// Appends lower-case hexadecimal digits without prefix or leading zeros.
     @inlinable @inline(__always) package mutating func appendHex(_ value: UInt64) {
-        let target = reserveFixed()
-        commit(DecimalText.writeHex(value, at: target) - target)
+        let target = unsafe reserveFixed()
+        unsafe commit(DecimalText.writeHex(value, at: target) - target)
     }
 
     /// Appends a number that reads back as the same double; `null` for NaN and the infinities.
@@ -106,9 +106,9 @@ extension TextWriter where Self: ~Copyable {
     }
 
     @inlinable @inline(__always) mutating func appendDecimals(_ number: borrowing DoubleText) {
-        let target = reserveFixed()
-        target.storeBytes(of: UInt8(ascii: "."), as: UInt8.self)
-        (target + 1).storeBytes(of: number.decimals, as: UInt64.self)
+        let target = unsafe reserveFixed()
+        unsafe target.storeBytes(of: UInt8(ascii: "."), as: UInt8.self)
+        unsafe (target + 1).storeBytes(of: number.decimals, as: UInt64.self)
         commit(1 + Int(number.decimalCount))
     }
 
@@ -127,9 +127,9 @@ extension TextWriter where Self: ~Copyable {
 extension TextWriter where Self: ~Copyable {
     /// Appends bytes unchanged.
     @inlinable @inline(__always) package mutating func append(_ view: ByteView) {
-        let target = reserve(view.count)
-        guard let source = view.start else { return }
-        target.copyShort(from: source, byteCount: view.count)
+        let target = unsafe reserve(view.count)
+        guard let source = unsafe view.start else { return }
+        unsafe target.copyShort(from: source, byteCount: view.count)
         commit(view.count)
     }
 
@@ -140,17 +140,17 @@ extension TextWriter where Self: ~Copyable {
         _ view: ByteView
     ) -> Int {
         let count = view.count
-        let target = reserve(count &+ 2)
-        guard let source = view.start, count > 0 else {
+        let target = unsafe reserve(count &+ 2)
+        guard let source = unsafe view.start, count > 0 else {
             append("\"\"")
             return 0
         }
-        guard RawBuffer.isPlainJSON(source, count) else {
+        guard unsafe RawBuffer.isPlainJSON(source, count) else {
             return throughBuffer { $0.appendEscapedJSONString(view) }
         }
-        target.storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
-        (target + 1).copyShort(from: source, byteCount: count)
-        (target + (count &+ 1)).storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
+        unsafe target.storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
+        unsafe (target + 1).copyShort(from: source, byteCount: count)
+        unsafe (target + (count &+ 1)).storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
         commit(count &+ 2)
         return 0
     }
@@ -163,13 +163,13 @@ extension TextWriter where Self: ~Copyable {
         guardsFormulas: Bool = false
     ) -> Int {
         let count = view.count
-        let target = reserve(count)
-        guard let source = view.start, count > 0 else { return 0 }
-        let isGuarded = guardsFormulas && RawBuffer.beginsFormula(source)
-        guard !isGuarded, RawBuffer.isPlainCSV(source, count) else {
+        let target = unsafe reserve(count)
+        guard let source = unsafe view.start, count > 0 else { return 0 }
+        let isGuarded = unsafe guardsFormulas && RawBuffer.beginsFormula(source)
+        guard !isGuarded, unsafe RawBuffer.isPlainCSV(source, count) else {
             return throughBuffer { $0.appendQuotedCSVField(view, isGuarded: isGuarded) }
         }
-        target.copyShort(from: source, byteCount: count)
+        unsafe target.copyShort(from: source, byteCount: count)
         commit(count)
         return 0
     }
@@ -180,16 +180,16 @@ extension UnsafeMutableRawPointer {
     @inlinable @inline(__always) func copyShort(from source: UnsafeRawPointer, byteCount count: Int)
     {
         if count >= 16, count <= 32 {
-            copyMemory(from: source, byteCount: 16)
-            (self + (count &- 16)).copyMemory(from: source + (count &- 16), byteCount: 16)
+            unsafe copyMemory(from: source, byteCount: 16)
+            unsafe (self + (count &- 16)).copyMemory(from: source + (count &- 16), byteCount: 16)
         } else if count >= 8, count < 16 {
-            copyMemory(from: source, byteCount: 8)
-            (self + (count &- 8)).copyMemory(from: source + (count &- 8), byteCount: 8)
+            unsafe copyMemory(from: source, byteCount: 8)
+            unsafe (self + (count &- 8)).copyMemory(from: source + (count &- 8), byteCount: 8)
         } else if count > 32, count <= 64 {
-            copyMemory(from: source, byteCount: 32)
-            (self + (count &- 32)).copyMemory(from: source + (count &- 32), byteCount: 32)
+            unsafe copyMemory(from: source, byteCount: 32)
+            unsafe (self + (count &- 32)).copyMemory(from: source + (count &- 32), byteCount: 32)
         } else {
-            copyMemory(from: source, byteCount: count)
+            unsafe copyMemory(from: source, byteCount: count)
         }
     }
 }

@@ -37,7 +37,7 @@ struct OutputPreparation {
         JSONSegment.appendFinalHeader(summary, to: &header)
         if let only = onlyRun {
             // The run's own header may describe only a part of the window, if its worker was retired.
-            return [try reuse(only, as: target(1), header: header.bytes)]
+            return unsafe [try reuse(only, as: target(1), header: header.bytes)]
         }
         let runs = try reducedRuns()
         if let names = try namesWhereTooLarge(runs) {
@@ -45,22 +45,22 @@ struct OutputPreparation {
             return try parts(target, runs, summary, names)
         }
         let whole = try written(target(1)) { writer in
-            writer.text.append(header.bytes)
+            unsafe writer.text.append(header.bytes)
             var isFirst = true
             let merge = try forEachRow(of: runs) { row in
-                if !isFirst { writer.text.append(JSONSegment.separator) }
+                if !isFirst { unsafe writer.text.append(JSONSegment.separator) }
                 isFirst = false
-                writer.text.append(row.bytes)
+                unsafe writer.text.append(row.bytes)
                 try writer.rowEnded()
             }
             // An output has at least one row, so a separator is due.
-            try merge.forEachName { _, line in
-                writer.text.append(JSONSegment.separator)
-                writer.text.append(line)
+            try unsafe merge.forEachName { _, line in
+                unsafe writer.text.append(JSONSegment.separator)
+                unsafe writer.text.append(line)
                 try writer.rowEnded()
             }
             try merge.verify()
-            writer.text.append(JSONSegment.ending)
+            unsafe writer.text.append(JSONSegment.ending)
         }
         return [whole]
     }
@@ -98,7 +98,7 @@ struct OutputPreparation {
     private func table(_ target: @escaping (Int) -> String) throws -> [MergeManifest.Output] {
         switch merger.csvColumns {
         case .all:
-            if let only = onlyRun { return [try reuse(only, as: target(1), header: nil)] }
+            if let only = onlyRun { return unsafe [try reuse(only, as: target(1), header: nil)] }
             return try table(target, columns: nil)
         case .original:
             if let columns = OriginalColumns(of: names.resource) {
@@ -116,10 +116,10 @@ struct OutputPreparation {
     ) throws -> [MergeManifest.Output] {
         var reduced = RawBuffer()
         func shown(_ row: UnsafeRawBufferPointer) throws -> UnsafeRawBufferPointer {
-            guard let columns else { return row }
+            guard let columns else { return unsafe row }
             reduced.removeAll()
-            guard columns.append(row, to: &reduced) else { throw miscounted() }
-            return reduced.bytes
+            guard unsafe columns.append(row, to: &reduced) else { throw miscounted() }
+            return unsafe reduced.bytes
         }
         let first = try RunReader(
             merger.absolute(input.runs[0].path),
@@ -127,20 +127,20 @@ struct OutputPreparation {
             rank: 0,
             bufferBytes: 4_096
         )
-        let header = try first.csvHeader.withUnsafeBytes { Array(try shown($0)) }
+        let header = try unsafe first.csvHeader.withUnsafeBytes { unsafe Array(try shown($0)) }
         let files = try OutputParts(merger, target: target)
         return try files.written {
-            header.withUnsafeBytes { files.writer.text.append($0) }
+            unsafe header.withUnsafeBytes { unsafe files.writer.text.append($0) }
             var hasRow = false
             try forEachRow(of: try reducedRuns()) { row in
-                let bytes = try shown(row.bytes)
+                let bytes = try unsafe shown(row.bytes)
                 if hasRow, !files.holds(bytes.count) {
                     try files.next()
-                    header.withUnsafeBytes { files.writer.text.append($0) }
+                    unsafe header.withUnsafeBytes { unsafe files.writer.text.append($0) }
                 }
                 hasRow = true
-                files.writer.text.append(bytes)
-                try files.writer.rowEnded()
+                unsafe files.writer.text.append(bytes)
+                try unsafe files.writer.rowEnded()
             }.verify()
         }
     }
@@ -163,7 +163,7 @@ struct OutputPreparation {
         let path = merger.absolute(run.path)
         guard try RunCheck(merger, input.kind).isWhole(run) else { throw miscounted() }
         let file = try File(path, .readWrite)
-        if let header { try file.write(header, at: 0) }
+        if let header = unsafe header { try unsafe file.write(header, at: 0) }
         if !merger.syncsTogether { try file.syncData() }
         merger.advanceProgress(by: run.bytes)
         return MergeManifest.Output(source: run.path, target: target, bytes: Int(run.bytes))
@@ -180,17 +180,17 @@ struct OutputPreparation {
             bufferBytes: merger.budget.mergeBufferBytes
         )
         let lines = try written(target) { writer in
-            appendStackHead(to: &writer.text)
+            unsafe appendStackHead(to: &writer.text)
             try forEachRow(of: try reducedRuns()) { row in
-                guard let (process, text) = SegmentRecord.parts(of: row.payload) else {
+                guard let (process, text) = unsafe SegmentRecord.parts(of: row.payload) else {
                     throw miscounted()
                 }
-                let frames = text.split(separator: UInt8(ascii: "\n")).map {
-                    UnsafeRawBufferPointer(rebasing: $0)
+                let frames = unsafe text.split(separator: UInt8(ascii: "\n")).map {
+                    unsafe UnsafeRawBufferPointer(rebasing: $0)
                 }
-                appendStack(row, frames, to: &writer.text)
+                unsafe appendStack(row, frames, to: &writer.text)
                 try writer.rowEnded()
-                try folded.add(process: process, frames: frames)
+                try unsafe folded.add(process: process, frames: frames)
             }.verify()
         }
         return [lines, try written(foldedTarget) { try folded.write(to: $0) }]
@@ -199,7 +199,7 @@ struct OutputPreparation {
     private func appendStackHead(to text: inout RawBuffer) {
         text.append("FORMAT|1.0\nMETADATA|host=")
         var host = input.host
-        host.withUTF8 { text.append(stackFrame: UnsafeRawBufferPointer($0)) }
+        host.withUTF8 { unsafe text.append(stackFrame: UnsafeRawBufferPointer($0)) }
         text.append("|base_time_ns=\(input.firstTs)|events=\(input.rows)|window=\(window)")
         text.append("|server=trace-processor \(BuildInfo.version)\n")
         text.append("HEADER|timestamp|pid|frame_count|[frames...]\n")
@@ -215,10 +215,10 @@ struct OutputPreparation {
         text.append(byte: UInt8(ascii: "|"))
         text.appendDecimal(row.pid)
         text.append(byte: UInt8(ascii: "|"))
-        text.appendDecimal(UInt64(frames.count))
-        for frame in frames {
+        unsafe text.appendDecimal(UInt64(frames.count))
+        for unsafeframe in unsafe frames {
             text.append(byte: UInt8(ascii: "|"))
-            text.append(stackFrame: frame)
+            unsafe text.append(stackFrame: frame)
         }
         text.append(byte: UInt8(ascii: "\n"))
     }
@@ -226,16 +226,16 @@ struct OutputPreparation {
     private func anomalies() throws -> [MergeManifest.Output] {
         var lines: MergeManifest.Output?
         let table = try written(names.anomaliesCSV) { table in
-            table.text.append(
+            unsafe table.text.append(
                 "rule,resource,host,pid,process,ts,value,baseline,score,severity,message\r\n"
             )
             lines = try written(names.anomaliesJSON) { writer in
                 try forEachRow(of: try reducedRuns()) { row in
-                    guard let (json, csv) = SegmentRecord.parts(of: row.payload) else {
+                    guard let (json, csv) = unsafe SegmentRecord.parts(of: row.payload) else {
                         throw miscounted()
                     }
-                    writer.text.append(json)
-                    table.text.append(csv)
+                    unsafe writer.text.append(json)
+                    unsafe table.text.append(csv)
                     try writer.rowEnded()
                     try table.rowEnded()
                 }.verify()
@@ -278,7 +278,7 @@ struct OutputPreparation {
         let bytesPerRow = input.runs.reduce(0) { $0 + $1.bytes } / max(1, input.rows)
         var rows: UInt64 = 0
         while let reader = merge.current {
-            try body(reader.row)
+            try unsafe body(reader.row)
             rows += 1
             if rows % 65_536 == 0 { merger.advanceProgress(by: 65_536 * bytesPerRow) }
             try merge.advance(reader)

@@ -40,8 +40,10 @@ public import TraceModel
     ) throws(Failure) {
         var joined = 0..<0
         for at in rows.indices {
-            if at + prefetchDistance < rows.count { prefetch(rows[at + prefetchDistance].range) }
-            let range = rows[at].range
+            if at + prefetchDistance < rows.count {
+                unsafe prefetch(rows[at + prefetchDistance].range)
+            }
+            let range = unsafe rows[at].range
             if range.lowerBound != joined.upperBound {
                 if !joined.isEmpty { try visit(joined) }
                 joined = range
@@ -73,7 +75,8 @@ public import TraceModel
         by precedes: (Element, Element) -> Bool
     ) {
         ends.removeAll()
-        for at in elements.indices.dropFirst() where precedes(elements[at], elements[at - 1]) {
+        for at in elements.indices.dropFirst() where unsafe precedes(elements[at], elements[at - 1])
+        {
             ends.append(at)
         }
         ends.append(elements.count)
@@ -83,9 +86,9 @@ public import TraceModel
             ends.removeAll()
             // The write position never passes the read position.
             for at in stride(from: 0, to: spanCount, by: 2) {
-                let middle = ends.base[at]
-                let end = at + 1 < spanCount ? ends.base[at + 1] : middle
-                if end > middle { merge(elements, start, middle, end, by: precedes) }
+                let middle = unsafe ends.base[at]
+                let end = unsafe at + 1 < spanCount ? ends.base[at + 1] : middle
+                if end > middle { unsafe merge(elements, start, middle, end, by: precedes) }
                 ends.append(end)
                 start = end
             }
@@ -100,23 +103,23 @@ public import TraceModel
         _ end: Int,
         by precedes: (Element, Element) -> Bool
     ) {
-        var place = overlap(elements, start, middle, by: precedes)
+        var place = unsafe overlap(elements, start, middle, by: precedes)
         spare.removeAll()
-        spare.append(contentsOf: UnsafeBufferPointer(rebasing: elements[place..<middle]))
+        unsafe spare.append(contentsOf: UnsafeBufferPointer(rebasing: elements[place..<middle]))
         var aside = 0
         var next = middle
         while aside < spare.count, next < end {
-            if precedes(elements[next], spare.base[aside]) {
-                elements[place] = elements[next]
+            if unsafe precedes(elements[next], spare.base[aside]) {
+                unsafe elements[place] = unsafe elements[next]
                 next &+= 1
             } else {
-                elements[place] = spare.base[aside]
+                unsafe elements[place] = unsafe spare.base[aside]
                 aside &+= 1
             }
             place &+= 1
         }
         for at in aside..<spare.count {
-            elements[place] = spare.base[at]
+            unsafe elements[place] = unsafe spare.base[at]
             place &+= 1
         }
     }
@@ -128,11 +131,11 @@ public import TraceModel
         _ middle: Int,
         by precedes: (Element, Element) -> Bool
     ) -> Int {
-        let first = elements[middle]
+        let first = unsafe elements[middle]
         var (low, high) = (start, middle)
         while low < high {
             let half = (low &+ high) / 2
-            if precedes(first, elements[half]) { high = half } else { low = half &+ 1 }
+            if unsafe precedes(first, elements[half]) { high = half } else { low = half &+ 1 }
         }
         return low
     }
@@ -148,6 +151,7 @@ public import TraceModel
 
 /// The memory of a run buffer's rows: those that arrived since the last flush, and those that stayed at it. Valid until
 /// the next row is appended.
+@safe
 struct RowArenas {
     let text: UnsafeRawBufferPointer
     let kept: UnsafeRawBufferPointer
@@ -155,8 +159,10 @@ struct RowArenas {
     /// The bytes of a range of adjacent rows, given by the offsets of their keys.
     @inline(__always) subscript(range: Range<Int>) -> UnsafeRawBufferPointer {
         let base = Int(RowKey.keptBase)
-        return if range.lowerBound < base { UnsafeRawBufferPointer(rebasing: text[range]) } else {
-            UnsafeRawBufferPointer(
+        return if range.lowerBound < base {
+            unsafe UnsafeRawBufferPointer(rebasing: text[range])
+        } else {
+            unsafe UnsafeRawBufferPointer(
                 rebasing: kept[range.lowerBound - base..<range.upperBound - base]
             )
         }
@@ -164,7 +170,7 @@ struct RowArenas {
 
     /// Prefetches the bytes of a row.
     @inline(__always) func prefetch(_ range: Range<Int>) {
-        let bytes = self[range]
-        if let start = bytes.baseAddress { SystemIO.prefetch(start, byteCount: bytes.count) }
+        let bytes = unsafe self[range]
+        if let start = bytes.baseAddress { unsafe SystemIO.prefetch(start, byteCount: bytes.count) }
     }
 }

@@ -69,20 +69,20 @@ public import TraceModel
         keptBytesMax = ledger.runBytesMax / 8
     }
 
-    var isEmpty: Bool { keys.count == 0 }
+    var isEmpty: Bool { unsafe keys.count == 0 }
 
     /// The number of new bytes that make the buffer full. The kept rows fit into the other half of its budget.
     private var fullBytes: Int { max(ledger.runBytesMax / 2, keptBytesMax) }
 
     /// The memory of both arenas, in bytes.
-    var capacity: Int { text.capacity + kept.capacity }
+    var capacity: Int { unsafe text.capacity + kept.capacity }
 
     // MARK: Rows
 
     /// Ends a row of the host's trace: one event `{"ts":…,"pid":…,…}` without a line end.
     package func endRow(ts: EpochNanoseconds, pid: UInt32) {
         assert(kind == .json)
-        text.append(",\n")
+        unsafe text.append(",\n")
         endRow(ts: ts, pid: pid, host: 0)
     }
 
@@ -91,9 +91,9 @@ public import TraceModel
 
     /// Commits what a `RowWriter` has written up to `at`, if given, and reserves at least `count` bytes and the slack.
     func room(_ at: UnsafeMutableRawPointer?, _ count: Int) -> UnsafeMutableRawBufferPointer {
-        if let at { commit(at) }
-        let start = text.reserve(count + RowWriter.slackBytes)
-        return UnsafeMutableRawBufferPointer(start: start, count: text.capacity - text.count)
+        if let at = unsafe at { unsafe commit(at) }
+        let start = unsafe text.reserve(count + RowWriter.slackBytes)
+        return unsafe UnsafeMutableRawBufferPointer(start: start, count: text.capacity - text.count)
     }
 
     /// Commits what a `RowWriter` has written up to `at`, then lets `body` append.
@@ -101,43 +101,48 @@ public import TraceModel
         _ at: UnsafeMutableRawPointer,
         _ body: (inout RawBuffer) -> Result
     ) -> Result {
-        commit(at)
-        return body(&text)
+        unsafe commit(at)
+        return unsafe body(&text)
     }
 
     @inlinable @inline(__always) func commit(_ at: UnsafeMutableRawPointer) {
-        text.commit(at - (text.base + text.count))
+        unsafe text.commit(at - (text.base + text.count))
     }
 
     /// Discards what was appended since the end of the last row.
-    package func dropRow() { text.truncate(to: rowStart) }
+    package func dropRow() { unsafe text.truncate(to: rowStart) }
 
     /// Ends a row: adds the key of the bytes since the end of the last row.
     @inlinable @inline(__always) func endRow(ts: EpochNanoseconds, pid: UInt32, host: UInt32) {
-        let key = RowKey(
+        let key = unsafe RowKey(
             ts: ts,
             pid: pid,
             host: host,
             offset: UInt32(truncatingIfNeeded: rowStart),
             length: UInt32(truncatingIfNeeded: text.count &- rowStart)
         )
-        if isSorted, keys.count > 0, precedes(key, keys[keys.count - 1]) { isSorted = false }
-        keys.append(key)
-        rowStart = text.count
-        if rowStart >= ledgerUpdateAt { updateLedger() }
+        if unsafe isSorted, unsafe keys.count > 0, unsafe precedes(key, keys[keys.count - 1]) {
+            unsafe isSorted = false
+        }
+        unsafe keys.append(key)
+        unsafe rowStart = unsafe text.count
+        if unsafe rowStart >= ledgerUpdateAt { updateLedger() }
     }
 
     /// Updates the ledger every few rows: the bytes in use, and whether a flush is due.
     @inline(never) @usableFromInline func updateLedger() {
-        precondition(rowStart < RowKey.keptBase, "offsets in an arena are 31 bits wide")
+        unsafe precondition(rowStart < RowKey.keptBase, "offsets in an arena are 31 bits wide")
         if !isLive { beginWindow() }
-        let bytes = kept.count + rowStart + keys.count * MemoryLayout<RowKey>.stride
-        ledger.bytes += bytes - ledgerBytes
+        let bytes = unsafe kept.count + rowStart + keys.count * MemoryLayout<RowKey>.stride
+        unsafe ledger.bytes += bytes - ledgerBytes
         ledgerBytes = bytes
-        if rowStart >= fullBytes { wasFull = true }
-        if rowStart >= fullBytes || ledger.bytes >= ledger.bytesMax { ledger.needsFlush = true }
+        if unsafe rowStart >= fullBytes { wasFull = true }
+        if unsafe rowStart >= fullBytes || ledger.bytes >= ledger.bytesMax {
+            unsafe ledger.needsFlush = true
+        }
         let step = min(Self.ledgerStepBytes, ledger.bytesMax / 64)
-        ledgerUpdateAt = rowStart < fullBytes ? min(rowStart + step, fullBytes) : rowStart + step
+        unsafe ledgerUpdateAt =
+            unsafe rowStart < fullBytes ? min(rowStart + step, fullBytes) : rowStart + step
     }
 
     private static let ledgerStepBytes = 4_096
@@ -152,35 +157,35 @@ public import TraceModel
     /// - Parameter isCrowded: Whether so many outputs grow at once that small buffers wait at a tick, because each
     ///   write would have to open a file.
     func flush(_ scope: FlushScope, window: UInt64, isCrowded: Bool = false) throws(SystemError) {
-        precondition(text.count == rowStart, "flush within a row")
-        let wasQuiet = keys.count == keptCount
-        keptCount = keys.count
-        peakBytes = max(peakBytes, kept.count + text.count)
+        unsafe precondition(text.count == rowStart, "flush within a row")
+        let wasQuiet = unsafe keys.count == keptCount
+        keptCount = unsafe keys.count
+        peakBytes = unsafe max(peakBytes, kept.count + text.count)
         guard !isEmpty else { return }
-        if scope == .full && text.count < fullBytes { return }
-        if scope == .tick && isCrowded && text.count + kept.count < fullBytes / 8 { return }
-        if !isSorted {
-            store.sorter.sort(keys.elements, by: precedes)
-            isSorted = true
+        if unsafe scope == .full && text.count < fullBytes { return }
+        if unsafe scope == .tick && isCrowded && text.count + kept.count < fullBytes / 8 { return }
+        if unsafe !isSorted {
+            unsafe store.sorter.sort(keys.elements, by: precedes)
+            unsafe isSorted = true
         }
         let count =
             switch scope {
-            case .all: keys.count
-            case .tick: wasQuiet ? keys.count : oldRows(keepingAtMost: .max)
+            case .all: unsafe keys.count
+            case .tick: unsafe wasQuiet ? keys.count : oldRows(keepingAtMost: .max)
             case .full: oldRows(keepingAtMost: keptBytesMax)
             }
         guard count > 0 else { return }
         try write(count, window: window)
         drop(count)
-        keptCount = keys.count
+        keptCount = unsafe keys.count
     }
 
     /// Releases the memory of an empty buffer.
     func releaseMemory() {
-        guard isEmpty, text.count == 0 else { return }
-        text.shrink(keeping: Self.idleBytes)
-        kept.shrink(keeping: Self.idleBytes)
-        keys.shrink(keeping: Self.idleRows)
+        guard isEmpty, unsafe text.count == 0 else { return }
+        unsafe text.shrink(keeping: Self.idleBytes)
+        unsafe kept.shrink(keeping: Self.idleBytes)
+        unsafe keys.shrink(keeping: Self.idleRows)
         wasFull = false
         peakBytes = 0
     }
@@ -188,7 +193,7 @@ public import TraceModel
     /// Releases the memory of an empty buffer if little of it was used since the last call, or if it exceeds `spare`:
     /// the bytes that all buffers which were never full may keep together.
     func releaseUnneededMemory(_ spare: inout Int) {
-        guard isEmpty, text.count == 0 else { return }
+        guard isEmpty, unsafe text.count == 0 else { return }
         if !wasFull {
             guard peakBytes >= capacity / 4, capacity <= spare else { return releaseMemory() }
             spare -= capacity
@@ -221,7 +226,7 @@ public import TraceModel
     func beginWindow() {
         guard !isLive else { return }
         isLive = true
-        ledger.live.append(Unmanaged.passUnretained(self))
+        unsafe ledger.live.append(Unmanaged.passUnretained(self))
     }
 
     /// Resets the buffer after the window's runs were closed.
@@ -230,18 +235,18 @@ public import TraceModel
         names = NameTable()
         isLive = false
         // The next row updates the ledger, whatever its size.
-        ledgerUpdateAt = 0
+        unsafe ledgerUpdateAt = 0
     }
 
     /// The number of sorted rows that are older than the hold-back; more if the others would exceed `bytesMax`.
     private func oldRows(keepingAtMost bytesMax: Int) -> Int {
         guard !isEmpty else { return 0 }
-        let newest = keys[keys.count - 1].ts
+        let newest = unsafe keys[keys.count - 1].ts
         let (edge, overflow) = newest.subtractingReportingOverflow(holdbackNanoseconds)
-        var count = keys.count
+        var count = unsafe keys.count
         var kept = 0
-        while count > 0, overflow || keys[count - 1].ts > edge {
-            kept += Int(keys[count - 1].length)
+        while count > 0, unsafe overflow || keys[count - 1].ts > edge {
+            unsafe kept += Int(keys[count - 1].length)
             if kept > bytesMax { break }
             count -= 1
         }
@@ -250,14 +255,14 @@ public import TraceModel
 
     /// Writes the first `count` rows.
     private func write(_ count: Int, window: UInt64) throws(SystemError) {
-        let rows = UnsafeBufferPointer(rebasing: keys.elements[..<count])
-        let (first, last) = (rows[0], rows[count - 1])
+        let rows = unsafe UnsafeBufferPointer(rebasing: keys.elements[..<count])
+        let (first, last) = unsafe (rows[0], rows[count - 1])
         let run = run(for: first, window: window)
         var end = run.length
         if end == 0 { end = try store.writeHead(of: run, kind: kind) }
-        let bytes = rows.reduce(0) { $0 + Int($1.length) }
-        let arenas = RowArenas(text: text.bytes, kept: kept.bytes)
-        let checksum = try store.append(
+        let bytes = unsafe rows.reduce(0) { $0 + Int($1.length) }
+        let arenas = unsafe RowArenas(text: text.bytes, kept: kept.bytes)
+        let checksum = try unsafe store.append(
             rows,
             of: arenas,
             kind: kind,
@@ -295,22 +300,22 @@ public import TraceModel
     /// Removes the first `count` rows after they were written. The others are not moved, except those that stay a
     /// second time. These are few, because rows are written oldest first.
     private func drop(_ count: Int) {
-        keys.removeFirst(count)
-        if isEmpty { kept.removeAll() } else { keepRows() }
-        text.removeAll()
-        rowStart = 0
+        unsafe keys.removeFirst(count)
+        if isEmpty { unsafe kept.removeAll() } else { keepRows() }
+        unsafe text.removeAll()
+        unsafe rowStart = 0
         updateLedger()
     }
 
     private func keepRows() {
-        for at in 0..<keys.count {
-            let key = keys.base[at]
+        for at in unsafe 0..<keys.count {
+            let key = unsafe keys.base[at]
             if key.isKept {
-                keys.base[at].offset = UInt32(text.count)
-                text.append(RowArenas(text: text.bytes, kept: kept.bytes)[key.range])
+                unsafe keys.base[at].offset = unsafe UInt32(text.count)
+                unsafe text.append(RowArenas(text: text.bytes, kept: kept.bytes)[key.range])
             }
-            keys.base[at].offset += RowKey.keptBase
+            unsafe keys.base[at].offset += RowKey.keptBase
         }
-        swap(&text, &kept)
+        unsafe swap(&text, &kept)
     }
 }

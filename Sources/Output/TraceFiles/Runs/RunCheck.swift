@@ -25,9 +25,12 @@ struct RunCheck {
             var (size, found) = (0, UInt32(0))
             // The header of a trace is not part of the checksum, because a rename rewrites it.
             let head = kind == .json ? JSONSegment.headerBytes : 0
-            try File(path, .read).forEachPieceDirectly { piece in
-                let summed = piece[min(max(head - size, 0), piece.count)...]
-                found = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: summed), after: found)
+            try unsafe File(path, .read).forEachPieceDirectly { piece in
+                let summed = unsafe piece[min(max(head - size, 0), piece.count)...]
+                found = unsafe Checksum.crc32c(
+                    UnsafeRawBufferPointer(rebasing: summed),
+                    after: found
+                )
                 size += piece.count
             }
             return size == Int(clamping: run.bytes) && found == checksum

@@ -43,13 +43,14 @@ struct RunPosition {
 }
 
 /// Totals over all run buffers of a worker: buffered bytes, and bytes written for the open window.
+@safe
 final class RunLedger {
     @exclusivity(unchecked) var bytes = 0
     /// Bytes in the runs of the open window. `writtenStackBytes` is the part that consists of call stacks.
     private(set) var writtenBytes = 0
     /// The buffers that have rows or names in the open window, in order of their first one. Unretained: the manager
     /// keeps them alive until the window is closed.
-    @exclusivity(unchecked) var live: [Unmanaged<RunBuffer>] = []
+    @exclusivity(unchecked) var live: [Unmanaged<RunBuffer>] = unsafe []
     private(set) var writtenStackBytes = 0
     /// Set when one buffer, or all of them together, are full.
     @exclusivity(unchecked) var needsFlush = false
@@ -69,7 +70,7 @@ final class RunLedger {
 
     /// Resets the totals for the next window.
     func windowClosed() {
-        live.removeAll(keepingCapacity: live.count <= 64)
+        unsafe live.removeAll(keepingCapacity: live.count <= 64)
         writtenBytes = 0
         writtenStackBytes = 0
     }

@@ -54,8 +54,8 @@ final class RunFileStore {
             head.append("\r\n")
         case .stacks, .anomalies: break
         }
-        try write(head.bytes, at: 0, to: run)
-        if run.length == 0 { run.checksum = kind == .json ? 0 : Checksum.crc32c(head.bytes) }
+        try unsafe write(head.bytes, at: 0, to: run)
+        if run.length == 0 { run.checksum = unsafe kind == .json ? 0 : Checksum.crc32c(head.bytes) }
         return head.count
     }
 
@@ -64,7 +64,7 @@ final class RunFileStore {
     {
         let handle = try opened(run)
         markDirty(run)
-        try handle.file.write(bytes, at: offset)
+        try unsafe handle.file.write(bytes, at: offset)
     }
 
     /// Appends rows of `arenas` at `end`, in the order of their keys, and returns the run's new checksum. `bytes` is
@@ -80,7 +80,7 @@ final class RunFileStore {
     ) throws(SystemError) -> UInt32? {
         let handle = try opened(run)
         markDirty(run)
-        try appender.begin(
+        try unsafe appender.begin(
             handle.file,
             at: end,
             bytes: bytes,
@@ -88,11 +88,12 @@ final class RunFileStore {
                 ? JSONSegment.summedSeparator(after: run.checksum ?? 0) : run.checksum ?? 0,
             leaving: kind == .json ? JSONSegment.separatorBytes : 0
         )
-        try RowKey.forEachRange(of: rows, prefetch: arenas.prefetch) { range throws(SystemError) in
-            try appender.append(arenas[range], to: handle.file)
+        try unsafe RowKey.forEachRange(of: rows, prefetch: arenas.prefetch) {
+            range throws(SystemError) in
+            try unsafe appender.append(arenas[range], to: handle.file)
         }
-        try appender.end(handle.file)
-        return run.checksum.map { _ in appender.checksum }
+        try unsafe appender.end(handle.file)
+        return run.checksum.map { _ in unsafe appender.checksum }
     }
 
     func truncate(_ run: RunFile, to length: Int) throws(SystemError) {
@@ -196,8 +197,8 @@ struct RunAppender: ~Copyable {
         unsummedBytes = bytes - leaving
         let begun = bytes >= File.directBytesMin ? end % File.blockBytes : 0
         fileOffset = end - begun
-        let block = UnsafeMutableRawBufferPointer(start: stage.reserve(begun), count: begun)
-        let found = try file.read(into: block, at: fileOffset)
+        let block = unsafe UnsafeMutableRawBufferPointer(start: stage.reserve(begun), count: begun)
+        let found = try unsafe file.read(into: block, at: fileOffset)
         precondition(found == begun, "a run is shorter than what was written to it")
         stage.commit(begun)
         summedBytes = begun
@@ -207,27 +208,27 @@ struct RunAppender: ~Copyable {
         _ bytes: UnsafeRawBufferPointer,
         to file: borrowing File
     ) throws(SystemError) {
-        var rest = bytes
+        var rest = unsafe bytes
         while stage.count + rest.count >= Self.stageBytes {
             let fitting = Self.stageBytes - stage.count
-            stage.append(UnsafeRawBufferPointer(rebasing: rest[..<fitting]))
-            rest = UnsafeRawBufferPointer(rebasing: rest[fitting...])
+            unsafe stage.append(UnsafeRawBufferPointer(rebasing: rest[..<fitting]))
+            unsafe rest = unsafe UnsafeRawBufferPointer(rebasing: rest[fitting...])
             try end(file)
             fileOffset += stage.count
             stage.removeAll()
         }
-        stage.append(rest)
+        unsafe stage.append(rest)
     }
 
     /// Writes the gathered bytes.
     mutating func end(_ file: borrowing File) throws(SystemError) {
         let count = min(stage.count - summedBytes, unsummedBytes)
-        checksum = Checksum.crc32c(
+        checksum = unsafe Checksum.crc32c(
             UnsafeRawBufferPointer(rebasing: stage.bytes[summedBytes..<(summedBytes + count)]),
             after: checksum
         )
         unsummedBytes -= count
         summedBytes = 0
-        try file.writeDirectly(stage.bytes, at: fileOffset)
+        try unsafe file.writeDirectly(stage.bytes, at: fileOffset)
     }
 }

@@ -45,22 +45,23 @@ struct RunReduction {
             }
         )
         switch input.kind {
-        case .json: JSONSegment.appendOpenHeader(to: &writer.text)
-        case .csv: merge.readers[0].csvHeader.withUnsafeBytes { writer.text.append($0) }
+        case .json: unsafe JSONSegment.appendOpenHeader(to: &writer.text)
+        case .csv:
+            unsafe merge.readers[0].csvHeader.withUnsafeBytes { unsafe writer.text.append($0) }
         case .stacks, .anomalies: break
         }
         var rows: UInt64 = 0
         while let reader = merge.current {
-            writer.text.append(reader.row.bytes)
-            if input.kind == .json { writer.text.append(JSONSegment.separator) }
+            unsafe writer.text.append(reader.row.bytes)
+            if input.kind == .json { unsafe writer.text.append(JSONSegment.separator) }
             try writer.rowEnded()
             rows += 1
             try merge.advance(reader)
         }
         if input.kind == .json {
-            try merge.forEachName { _, line in
-                writer.text.append(line)
-                writer.text.append(JSONSegment.separator)
+            try unsafe merge.forEachName { _, line in
+                unsafe writer.text.append(line)
+                unsafe writer.text.append(JSONSegment.separator)
                 try writer.rowEnded()
             }
         }
@@ -84,8 +85,8 @@ struct RunMerge {
         let rank: Int
 
         init(_ reader: RunReader) {
-            ts = reader.row.ts
-            pid = reader.row.pid
+            ts = unsafe reader.row.ts
+            pid = unsafe reader.row.pid
             rank = reader.rank
         }
     }
@@ -126,16 +127,18 @@ struct RunMerge {
         while true {
             var best: RunReader?
             for reader in readers {
-                guard let key = reader.name?.key else { continue }
-                guard let least = best?.name?.key else {
+                guard let key = unsafe reader.name?.key else { continue }
+                guard let least = unsafe best?.name?.key else {
                     best = reader
                     continue
                 }
                 if !least.precedes(key) { best = reader }
             }
-            guard let name = best?.name else { return }
-            try body(name.key, name.line)
-            for reader in readers where reader.name?.key == name.key { _ = try reader.nextName() }
+            guard let name = unsafe best?.name else { return }
+            try unsafe body(name.key, name.line)
+            for reader in readers where unsafe reader.name?.key == name.key {
+                _ = try reader.nextName()
+            }
         }
     }
 
@@ -146,7 +149,8 @@ struct RunMerge {
         let (left, right) = (heap[left], heap[right])
         if left.ts != right.ts { return left.ts < right.ts }
         if left.pid != right.pid { return left.pid < right.pid }
-        return readers[left.rank].row.precedes(readers[right.rank].row) ?? (left.rank < right.rank)
+        return unsafe readers[left.rank].row.precedes(readers[right.rank].row)
+            ?? (left.rank < right.rank)
     }
 
     private mutating func siftUp(_ start: Int) {

@@ -27,7 +27,11 @@ enum SegmentRecord {
     /// Stores the number of bytes appended since `start` in the four bytes at `start`.
     static func end(_ start: Int, in text: inout RawBuffer) {
         let length = UInt32(text.count - start - lengthBytes)
-        text.mutableBytes.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt32.self)
+        unsafe text.mutableBytes.storeBytes(
+            of: length.littleEndian,
+            toByteOffset: start,
+            as: UInt32.self
+        )
     }
 
     /// Splits a payload into its two parts; nil if it is too short.
@@ -35,10 +39,10 @@ enum SegmentRecord {
         of payload: UnsafeRawBufferPointer
     ) -> (UnsafeRawBufferPointer, UnsafeRawBufferPointer)? {
         guard payload.count >= lengthBytes else { return nil }
-        let first = Int(UInt32(littleEndian: payload.loadUnaligned(as: UInt32.self)))
+        let first = unsafe Int(UInt32(littleEndian: payload.loadUnaligned(as: UInt32.self)))
         guard first <= payload.count - lengthBytes else { return nil }
         let middle = lengthBytes + first
-        return (
+        return unsafe (
             UnsafeRawBufferPointer(rebasing: payload[lengthBytes..<middle]),
             UnsafeRawBufferPointer(rebasing: payload[middle...])
         )

@@ -30,12 +30,14 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ found: Int
     ) -> Int {
         if look == 0 {
-            threads.prefetchIndex(event.pointee.threadID)
-            return functions.prefetchIndex(event.pointee.functionName.cut(at: Limits.nameBytesMax))
+            unsafe threads.prefetchIndex(event.pointee.threadID)
+            return unsafe functions.prefetchIndex(
+                event.pointee.functionName.cut(at: Limits.nameBytesMax)
+            )
         }
         if look == 1 { return functions.prefetchPlace(found) }
         guard found >= 0 else { return found }
-        let isExit = event.pointee.eventType == 1
+        let isExit = unsafe event.pointee.eventType == 1
         if look == 2 {
             functions.prefetchStatistics(found, isExit: isExit)
         } else {
@@ -46,21 +48,26 @@ struct FunctionModel: ProcessModel, ~Copyable {
     }
 
     mutating func apply(_ event: UnsafePointer<FunctionEvent>, _ context: inout EventContext) {
-        let (function, name) = functions.position(of: FunctionNormaliser.name(of: event), context)
-        if name.view.count < event.pointee.functionName.count {
-            context.totals.pointee.namesCut += 1
+        let (function, name) = unsafe functions.position(
+            of: FunctionNormaliser.name(of: event),
+            context
+        )
+        if unsafe name.view.count < event.pointee.functionName.count {
+            unsafe context.totals.pointee.namesCut += 1
         }
-        let row = FunctionRow(event, name: name)
+        let row = unsafe FunctionRow(event, name: name)
         if FunctionNormaliser.isSampled(context) {
-            context.activity.pointee.called(functions.count(function, event, used: context.used))
-            return applySampled(event, row, function: function, context)
+            unsafe context.activity.pointee.called(
+                functions.count(function, event, used: context.used)
+            )
+            return unsafe applySampled(event, row, function: function, context)
         }
-        if event.pointee.eventType == 1 {
-            exit(event, row, function: function, &context)
+        if unsafe event.pointee.eventType == 1 {
+            unsafe exit(event, row, function: function, &context)
         } else {
-            enter(event, row, function: function, &context)
+            unsafe enter(event, row, function: function, &context)
         }
-        functions.touch(function, event, used: context.used)
+        unsafe functions.touch(function, event, used: context.used)
     }
 
     // MARK: All events are sent
@@ -73,8 +80,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ context: inout EventContext
     ) {
         functions.entered(function)
-        context.activity.pointee.called(1)
-        let isSlice = threads.push(
+        unsafe context.activity.pointee.called(1)
+        let isSlice = unsafe threads.push(
             OpenCalls.Call(
                 cookie: event.pointee.cookie,
                 function: UInt32(function),
@@ -86,7 +93,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             context.totals
         )
         // An event that is neither entry nor exit is kept as an entry, with its type as an argument.
-        row.writeEvent(
+        unsafe row.writeEvent(
             isSlice ? .begin : .instant,
             duration: nil,
             eventType: event.pointee.eventType != 0 || !isSlice ? event.pointee.eventType : nil,
@@ -100,7 +107,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         function: Int,
         _ context: inout EventContext
     ) {
-        let ended = threads.pop(
+        let ended = unsafe threads.pop(
             cookie: event.pointee.cookie,
             function: UInt32(function),
             tid: context.tid,
@@ -120,7 +127,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         }
         // An end without a begin would close another call of the same name.
         let isInstant = ended?.call.isInstant ?? true
-        row.writeEvent(
+        unsafe row.writeEvent(
             isInstant ? .instant : .end,
             duration: ended?.nanoseconds,
             eventType: isInstant ? event.pointee.eventType : nil,
@@ -131,7 +138,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             functions.unmatched(function)
             return row.writeExit(duration: ended?.nanoseconds, isSlow: false, context)
         }
-        context.activity.pointee.wasOpen(nanoseconds: UInt64(ended.openNanoseconds))
+        unsafe context.activity.pointee.wasOpen(nanoseconds: UInt64(ended.openNanoseconds))
         complete(
             row,
             function: function,
@@ -149,8 +156,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         function: Int,
         _ context: EventContext
     ) {
-        let isExit = event.pointee.eventType == 1
-        let record = SampledCalls.Record(
+        let isExit = unsafe event.pointee.eventType == 1
+        let record = unsafe SampledCalls.Record(
             cookie: event.pointee.cookie,
             callCount: event.pointee.callCount,
             averageMicroseconds: event.pointee.averageDurationMicroseconds,
@@ -163,11 +170,11 @@ struct FunctionModel: ProcessModel, ~Copyable {
             isSlice: context.stamp == context.time
         )
         guard isExit else {
-            sampled.enter(record, used: context.used, context.totals)
+            unsafe sampled.enter(record, used: context.used, context.totals)
             return writeReady(context)
         }
         let call = sampled.exit(record, used: context.used) { Self.isPossible(from: $0, context) }
-        context.activity.pointee.wasOpen(nanoseconds: sampled.takeSettled())
+        unsafe context.activity.pointee.wasOpen(nanoseconds: sampled.takeSettled())
         // Rows come before what the rules find in the call.
         writeReady(context)
         exitSampled(call, row, function: function, context)
@@ -197,7 +204,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         guard sampled.ready.count > 0 else { return }
         var context = context
         let (stamp, tid) = (context.stamp, context.tid)
-        for record in sampled.ready.elements {
+        for unsaferecord in unsafe sampled.ready.elements {
             context.move(to: record.time, thread: record.tid)
             write(record, context)
         }
@@ -245,7 +252,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
     ) {
         while context.stamp % resolution != 0 { resolution /= 10 }
         let isSlow = Double(nanoseconds) / 1e6 > context.threshold(.slowCallMilliseconds)
-        if isSlow { context.activity.pointee.calledSlowly() }
+        if isSlow { unsafe context.activity.pointee.calledSlowly() }
         functions.completed(
             function,
             nanoseconds: nanoseconds,
@@ -294,8 +301,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
     /// Repeats the calls open at the rotation in the new file, with their own times, within the slot's budget.
     mutating func windowBegins(_ context: inout EventContext) {
         let context = context
-        let totals = context.totals
-        let allowance = totals.pointee.repetition.allowance(
+        let totals = unsafe context.totals
+        let allowance = unsafe totals.pointee.repetition.allowance(
             in: context.files.window,
             events: totals.pointee.events
         )
@@ -310,8 +317,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
                 Self.writeContinued(call.cookie, name, tid: tid, at: call.began, context)
             }
         )
-        totals.pointee.repetition.spend(bytes)
-        totals.pointee.callsNotRepeated &+= UInt64(omitted)
+        unsafe totals.pointee.repetition.spend(bytes)
+        unsafe totals.pointee.callsNotRepeated &+= UInt64(omitted)
     }
 
     private static func writeContinued(
@@ -332,8 +339,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {
-        activity.pointee.wasOpen(nanoseconds: threads.takeOpenTime())
-        functions.takeWindow(activity, visit)
+        unsafe activity.pointee.wasOpen(nanoseconds: threads.takeOpenTime())
+        unsafe functions.takeWindow(activity, visit)
     }
 
     // MARK: Bounds
@@ -356,17 +363,19 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ owner: StateOwner,
         context: () -> EventContext
     ) {
-        threads.giveUp(&sweep, owner.totals)
-        sampled.giveUp(&sweep, owner.totals)
+        unsafe threads.giveUp(&sweep, owner.totals)
+        unsafe sampled.giveUp(&sweep, owner.totals)
         if sampled.ready.count > 0 { writeReady(context()) }
         var isOpen = RawArray<Bool>(capacity: max(functions.count, 1))
         for _ in 0..<functions.count { isOpen.append(false) }
         threads.visitFunctions { isOpen[Int($0)] = true }
         sampled.visitFunctions { isOpen[Int($0)] = true }
-        guard let positions = functions.giveUp(&sweep, isOpen: isOpen, owner.totals) else { return }
+        guard let positions = unsafe functions.giveUp(&sweep, isOpen: isOpen, owner.totals) else {
+            return
+        }
         threads.moveFunctions(positions)
         sampled.moveFunctions(positions, count: functions.count)
-        owner.suppressed.pointee.moveKeys { key in
+        unsafe owner.suppressed.pointee.moveKeys { key in
             let position = key < UInt64(positions.count) ? positions[Int(key)] : .max
             return position == .max ? nil : UInt64(position)
         }

@@ -49,17 +49,17 @@ struct FunctionTable: ~Copyable {
             position = known
         } else {
             position = append(FunctionStatistics(name: shown), hash)
-            statistics[position].pointee.mayReturn = hasGivenUp
+            unsafe statistics[position].pointee.mayReturn = hasGivenUp
         }
         return (position, EventText(shown, isPlain: isPlain(position)))
     }
 
     @inline(__always) private func isNamed(_ position: Int, _ name: ByteView) -> Bool {
-        statistics[position].pointee.name.equals(name)
+        unsafe statistics[position].pointee.name.equals(name)
     }
 
     @inline(__always) private func isPlain(_ position: Int) -> Bool {
-        statistics[position].pointee.name.isPlain
+        unsafe statistics[position].pointee.name.isPlain
     }
 
     // MARK: Prefetching
@@ -82,7 +82,7 @@ struct FunctionTable: ~Copyable {
     @inline(__always) func prefetchStatistics(_ position: Int, isExit: Bool) {
         // Functions may have been evicted since the position was found.
         guard position < statistics.count else { return }
-        prefetch(
+        unsafe prefetch(
             statistics[position],
             byteCount: isExit ? FunctionStatistics.exitBytes : FunctionStatistics.eventBytes
         )
@@ -90,12 +90,12 @@ struct FunctionTable: ~Copyable {
 
     @inline(__always) func prefetchSketch(_ position: Int) {
         guard position < statistics.count else { return }
-        statistics[position].pointee.prefetchSketch()
+        unsafe statistics[position].pointee.prefetchSketch()
     }
 
     @inline(__always) func prefetchName(_ position: Int) {
         guard position < statistics.count else { return }
-        if let start = name(of: position).start { prefetch(start) }
+        if let start = unsafe name(of: position).start { unsafe prefetch(start) }
     }
 
     // MARK: Functions
@@ -108,16 +108,18 @@ struct FunctionTable: ~Copyable {
 
     var count: Int { statistics.count }
 
-    func name(of position: Int) -> ByteView { statistics[position].pointee.name.view }
+    func name(of position: Int) -> ByteView { unsafe statistics[position].pointee.name.view }
 
     func text(of position: Int) -> EventText {
         EventText(name(of: position), isPlain: isPlain(position))
     }
 
-    @inline(__always) func entered(_ position: Int) { statistics[position].pointee.entries += 1 }
+    @inline(__always) func entered(_ position: Int) {
+        unsafe statistics[position].pointee.entries += 1
+    }
 
     @inline(__always) func unmatched(_ position: Int) {
-        statistics[position].pointee.unmatchedExits += 1
+        unsafe statistics[position].pointee.unmatchedExits += 1
     }
 
     @inline(__always) func completed(
@@ -126,7 +128,7 @@ struct FunctionTable: ~Copyable {
         selfNanoseconds: Int64,
         isSlow: Bool
     ) {
-        statistics[position].pointee.complete(
+        unsafe statistics[position].pointee.complete(
             nanoseconds: nanoseconds,
             selfNanoseconds: selfNanoseconds,
             isSlow: isSlow
@@ -140,8 +142,8 @@ struct FunctionTable: ~Copyable {
         used: StateSweep.Stamp
     ) -> UInt64 {
         change(position)
-        statistics[position].pointee.lastUsed = used
-        return statistics[position].pointee.count(
+        unsafe statistics[position].pointee.lastUsed = used
+        return unsafe statistics[position].pointee.count(
             event.pointee.callCount,
             averageMicroseconds: event.pointee.averageDurationMicroseconds
         )
@@ -155,8 +157,8 @@ struct FunctionTable: ~Copyable {
         isSlow: Bool,
         _ context: EventContext
     ) {
-        let function = statistics[position]
-        function.pointee.rules.evaluate(
+        let function = unsafe statistics[position]
+        unsafe function.pointee.rules.evaluate(
             nanoseconds: nanoseconds,
             resolution: resolution,
             isSlow: isSlow,
@@ -167,8 +169,8 @@ struct FunctionTable: ~Copyable {
     }
 
     func evaluateOpen(_ position: Int, nanoseconds: Int64, _ context: EventContext) {
-        let function = statistics[position]
-        function.pointee.rules.evaluateOpen(
+        let function = unsafe statistics[position]
+        unsafe function.pointee.rules.evaluateOpen(
             nanoseconds: nanoseconds,
             of: function.pointee.name.view,
             key: UInt64(position),
@@ -182,25 +184,28 @@ struct FunctionTable: ~Copyable {
         _ event: UnsafePointer<FunctionEvent>,
         used: StateSweep.Stamp
     ) {
-        statistics[position].pointee.lastUsed = used
-        statistics[position].pointee.callCount = event.pointee.callCount
-        statistics[position].pointee.averageMicroseconds = event.pointee.averageDurationMicroseconds
+        unsafe statistics[position].pointee.lastUsed = used
+        unsafe statistics[position].pointee.callCount = unsafe event.pointee.callCount
+        unsafe statistics[position].pointee.averageMicroseconds = unsafe event.pointee
+            .averageDurationMicroseconds
         change(position)
     }
 
     @inline(__always) private mutating func change(_ position: Int) {
-        guard !statistics[position].pointee.isDirty else { return }
-        statistics[position].pointee.isDirty = true
+        guard unsafe !statistics[position].pointee.isDirty else { return }
+        unsafe statistics[position].pointee.isDirty = true
         dirty.append(position)
     }
 
     mutating func collect(_ series: inout SeriesWriter, all: Bool) {
         if all {
-            for position in 0..<statistics.count { statistics[position].pointee.collect(&series) }
+            for position in 0..<statistics.count {
+                unsafe statistics[position].pointee.collect(&series)
+            }
         } else {
-            for position in dirty { statistics[position].pointee.collect(&series) }
+            for position in dirty { unsafe statistics[position].pointee.collect(&series) }
         }
-        for position in dirty { statistics[position].pointee.isDirty = false }
+        for position in dirty { unsafe statistics[position].pointee.isDirty = false }
         dirty.removeAll(keepingCapacity: true)
     }
 
@@ -213,7 +218,7 @@ struct FunctionTable: ~Copyable {
         let (ahead, sketchAhead) = (8, 4)
         for position in 0..<statistics.count {
             if position + ahead < statistics.count {
-                prefetch(
+                unsafe prefetch(
                     statistics[position + ahead],
                     byteCount: MemoryLayout<FunctionStatistics>.size
                 )
@@ -222,11 +227,11 @@ struct FunctionTable: ~Copyable {
                 prefetchName(position + sketchAhead)
                 prefetchSketch(position + sketchAhead)
             }
-            statistics[position].pointee.takeWindow { part, place in
+            unsafe statistics[position].pointee.takeWindow { part, place in
                 if part.item.count < Limits.summaryNameBytesMax {
                     visit(part, 1, &place)
                 } else {
-                    activity.pointee.called(part)
+                    unsafe activity.pointee.called(part)
                 }
             }
         }
@@ -237,8 +242,8 @@ struct FunctionTable: ~Copyable {
     borrowing func noteEntries(_ sweep: inout StateSweep) {
         for position in 0..<statistics.count {
             statistics.prefetch(position + EntryStore<FunctionStatistics>.ahead)
-            let function = statistics[position]
-            sweep.note(function.pointee.lastUsed, bytes: function.pointee.stateBytes)
+            let function = unsafe statistics[position]
+            unsafe sweep.note(function.pointee.lastUsed, bytes: function.pointee.stateBytes)
         }
     }
 
@@ -256,10 +261,10 @@ struct FunctionTable: ~Copyable {
         var kept: UInt32 = 0
         for position in 0..<known {
             statistics.prefetch(position + EntryStore<FunctionStatistics>.ahead)
-            let function = statistics[position]
-            let bytes = function.pointee.stateBytes
+            let function = unsafe statistics[position]
+            let bytes = unsafe function.pointee.stateBytes
             guard position != other, !isOpen[position],
-                sweep.takes(function.pointee.lastUsed, bytes: bytes)
+                unsafe sweep.takes(function.pointee.lastUsed, bytes: bytes)
             else {
                 positions.append(kept)
                 kept += 1
@@ -269,13 +274,13 @@ struct FunctionTable: ~Copyable {
                 other
                 ?? append(FunctionStatistics(name: Self.otherName), NameHash.of(Self.otherName))
             other = into
-            statistics[into].pointee.absorb(function)
+            unsafe statistics[into].pointee.absorb(function)
             change(into)
             positions.append(.max)
             stateBytes -= bytes
         }
         guard kept < known else { return nil }
-        totals.pointee.functionsEvicted += UInt64(known - Int(kept))
+        unsafe totals.pointee.functionsEvicted += UInt64(known - Int(kept))
         hasGivenUp = true
         if statistics.count > known { positions.append(kept) }
         move(to: positions)
@@ -304,7 +309,7 @@ struct FunctionTable: ~Copyable {
         let namesAhead = 8
         for position in 0..<statistics.count {
             if position + namesAhead < statistics.count { prefetchName(position + namesAhead) }
-            statistics[position].pointee.encode(into: &buffer)
+            unsafe statistics[position].pointee.encode(into: &buffer)
         }
     }
 

@@ -32,10 +32,11 @@ struct IOAccount: NamedEntry, ~Copyable {
             operations.add(1)
         }
         // Names beyond the bound share an entry; sums over devices remain exact.
-        devices.entry(of: device, countMax: Limits.devicesPerProcessMax).place.pointee.record(
-            operation,
-            milliseconds: milliseconds
-        )
+        unsafe devices.entry(of: device, countMax: Limits.devicesPerProcessMax).place.pointee
+            .record(
+                operation,
+                milliseconds: milliseconds
+            )
     }
 
     mutating func collect(_ series: inout SeriesWriter) {
@@ -46,8 +47,8 @@ struct IOAccount: NamedEntry, ~Copyable {
         series.add(.ioOperationsTotal, operations.sample, if: hasOthers, [other])
         for operation in IOOperation.allCases {
             var latency = IOLatency()
-            for device in devices.entries {
-                latency.add(device.pointee.latencies[operation.rawValue])
+            for unsafedevice in unsafe devices.entries {
+                unsafe latency.add(device.pointee.latencies[operation.rawValue])
             }
             series.add(
                 .ioLatencySeconds,

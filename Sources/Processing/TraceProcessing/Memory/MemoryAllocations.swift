@@ -28,8 +28,8 @@ struct MemoryAllocations: ~Copyable {
     }
 
     @inline(__always) private func find(_ address: UInt64, _ hash: UInt64) -> Int? {
-        allocations.withUnsafeBufferPointer { known in
-            index.find(hash) { known[$0].address == address }
+        unsafe allocations.withUnsafeBufferPointer { known in
+            index.find(hash) { unsafe known[$0].address == address }
         }
     }
 
@@ -117,7 +117,7 @@ struct MemoryAllocations: ~Copyable {
         guard kept < known else { return }
         allocations.removeLast(known - kept)
         index.move(to: positions)
-        totals.pointee.allocationsEvicted += UInt64(known - kept)
+        unsafe totals.pointee.allocationsEvicted += UInt64(known - kept)
         isIncomplete = true
     }
 

@@ -4,6 +4,7 @@ import TraceModel
 import TraceSummaries
 
 /// The traffic between two ends over one protocol, in both directions.
+@safe
 struct NetworkConnection: ~Copyable {
     /// A connection as events name it; borrowed. The order of the ends makes no difference.
     struct Key {
@@ -52,10 +53,12 @@ struct NetworkConnection: ~Copyable {
         let (local, remote) = (key.local.address, key.remote.address)
         localCount = Int32(local.count)
         remoteCount = Int32(remote.count)
-        addresses = .allocate(byteCount: local.count + remote.count, alignment: 8)
-        if let start = local.start { addresses.copyMemory(from: start, byteCount: local.count) }
-        if let start = remote.start {
-            (addresses + local.count).copyMemory(from: start, byteCount: remote.count)
+        unsafe addresses = .allocate(byteCount: local.count + remote.count, alignment: 8)
+        if let start = unsafe local.start {
+            unsafe addresses.copyMemory(from: start, byteCount: local.count)
+        }
+        if let start = unsafe remote.start {
+            unsafe (addresses + local.count).copyMemory(from: start, byteCount: remote.count)
         }
         localPort = key.local.port
         remotePort = key.remote.port
@@ -64,18 +67,18 @@ struct NetworkConnection: ~Copyable {
         lastSeen = time
     }
 
-    deinit { addresses.deallocate() }
+    deinit { unsafe addresses.deallocate() }
 
     /// The bytes that its slot's budget is charged with, including its cells in tables.
     var stateBytes: Int {
-        MemoryLayout<Self>.stride + MemoryLayout<UnsafeRawPointer>.stride + StateCost.index
+        unsafe MemoryLayout<Self>.stride + MemoryLayout<UnsafeRawPointer>.stride + StateCost.index
             + StateCost.name(Int(localCount) + Int(remoteCount))
     }
 
-    private var local: ByteView { ByteView(start: addresses, count: Int(localCount)) }
+    private var local: ByteView { unsafe ByteView(start: addresses, count: Int(localCount)) }
 
     private var remote: ByteView {
-        ByteView(start: addresses + Int(localCount), count: Int(remoteCount))
+        unsafe ByteView(start: addresses + Int(localCount), count: Int(remoteCount))
     }
 
     /// The key, valid as long as this value lives.
@@ -96,7 +99,7 @@ struct NetworkConnection: ~Copyable {
         _ one: NetworkEnd,
         _ other: NetworkEnd
     ) -> Bool {
-        localPort == one.port && remotePort == other.port
+        unsafe localPort == one.port && remotePort == other.port
             && Self.isEqual(addresses, Int(localCount), one.address)
             && Self.isEqual(addresses + Int(localCount), Int(remoteCount), other.address)
     }
@@ -107,8 +110,8 @@ struct NetworkConnection: ~Copyable {
         _ other: ByteView
     ) -> Bool {
         guard count == other.count else { return false }
-        guard let other = other.start else { return true }
-        return memoryEquals(start, other, count)
+        guard let other = unsafe other.start else { return true }
+        return unsafe memoryEquals(start, other, count)
     }
 
     @inline(__always) mutating func add(_ bytes: UInt64, isSend: Bool, at time: EpochNanoseconds) {
@@ -143,14 +146,15 @@ struct NetworkConnection: ~Copyable {
         Self.append(remote, remotePort, to: &text)
         guard !transport.isEmpty else { return }
         text.append(" ")
-        text.append(transport.buffer)
+        unsafe text.append(transport.buffer)
     }
 
     private static func append(_ address: ByteView, _ port: UInt32, to text: inout RawBuffer) {
-        let bytes = address.buffer
-        let isBracketed = bytes.first != UInt8(ascii: "[") && bytes.contains(UInt8(ascii: ":"))
+        let bytes = unsafe address.buffer
+        let isBracketed =
+            unsafe bytes.first != UInt8(ascii: "[") && bytes.contains(UInt8(ascii: ":"))
         if isBracketed { text.append("[") }
-        text.append(bytes)
+        unsafe text.append(bytes)
         text.append(isBracketed ? "]:" : ":")
         text.appendDecimal(port)
     }
@@ -170,7 +174,7 @@ struct NetworkConnection: ~Copyable {
         }
         for address in [local, remote] {
             buffer.append(integer: UInt32(address.count))
-            buffer.append(address.buffer)
+            unsafe buffer.append(address.buffer)
         }
     }
 
@@ -187,8 +191,8 @@ struct NetworkConnection: ~Copyable {
             txBytes: try reader.integer(UInt64.self),
             rxBytes: try reader.integer(UInt64.self)
         )
-        let local = ByteView(try reader.counted())
-        let remote = ByteView(try reader.counted())
+        let local = unsafe ByteView(try reader.counted())
+        let remote = unsafe ByteView(try reader.counted())
         self.init(
             Key(
                 local: NetworkEnd(address: local, port: localPort),

@@ -5,6 +5,7 @@ import TraceTime
 import TraceWire
 
 /// A batch's decoded events, and their order in the output: by time and process. Memory is kept from batch to batch.
+@safe
 struct EventBuffer<Event: ProcessEvent>: ~Copyable {
     /// The sort key of an event.
     struct Rank: BitwiseCopyable {
@@ -33,9 +34,9 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
     private var ranks = RawArray<Rank>(capacity: 512)
     private var sorter = NaturalMergeSort<Rank>()
 
-    init() { events = .allocate(capacity: capacity) }
+    init() { unsafe events = .allocate(capacity: capacity) }
 
-    deinit { events.deallocate() }
+    deinit { unsafe events.deallocate() }
 
     var count: Int { ranks.count }
 
@@ -48,13 +49,13 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
         parser: inout TimestampParser
     ) -> Bool {
         ranks.removeAll()
-        var payloads = EventPayloads(of: Event.resource, in: share)
+        var payloads = unsafe EventPayloads(of: Event.resource, in: share)
         while let payload = payloads.next() {
             let position = ranks.count
             if position == capacity { grow() }
-            let event = events + position
-            event.initialize(to: Event(decoding: payload, readableUntil: payloads.limit))
-            ranks.append(
+            let event = unsafe events + position
+            unsafe event.initialize(to: Event(decoding: payload, readableUntil: payloads.limit))
+            unsafe ranks.append(
                 Rank(
                     parser.parse(event.pointee.timestamp, arrival: arrival),
                     pid: event.pointee.processID,
@@ -62,21 +63,21 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
                 )
             )
         }
-        sorter.sort(ranks.elements) { $0.precedes($1) }
+        unsafe sorter.sort(ranks.elements) { $0.precedes($1) }
         return payloads.hasNames
     }
 
     @inline(__always) subscript(place: Int) -> Rank { ranks[place] }
 
     @inline(__always) func event(_ rank: Rank) -> UnsafePointer<Event> {
-        UnsafePointer(events + rank.position)
+        unsafe UnsafePointer(events + rank.position)
     }
 
     @inline(never) private mutating func grow() {
         let larger = UnsafeMutablePointer<Event>.allocate(capacity: capacity * 2)
-        larger.moveInitialize(from: events, count: count)
-        events.deallocate()
-        events = larger
+        unsafe larger.moveInitialize(from: events, count: count)
+        unsafe events.deallocate()
+        unsafe events = unsafe larger
         capacity *= 2
     }
 
@@ -86,8 +87,8 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
         guard capacity > keeping else { return }
         ranks.shrink(keeping: keeping)
         sorter.shrink(keeping: keeping)
-        events.deallocate()
+        unsafe events.deallocate()
         capacity = keeping
-        events = .allocate(capacity: capacity)
+        unsafe events = .allocate(capacity: capacity)
     }
 }

@@ -34,11 +34,17 @@ extension EventContext {
         }
     }
 
-    @inline(__always) func isEnabled(_ rule: RuleID) -> Bool { rules.pointee.isEnabled(rule) }
+    @inline(__always) func isEnabled(_ rule: RuleID) -> Bool {
+        unsafe rules.pointee.isEnabled(rule)
+    }
 
-    @inline(__always) func threshold(_ threshold: Threshold) -> Double { rules.pointee[threshold] }
+    @inline(__always) func threshold(_ threshold: Threshold) -> Double {
+        unsafe rules.pointee[threshold]
+    }
 
-    @inline(__always) func cooldown(_ rule: RuleID) -> Int64 { rules.pointee.cooldown(of: rule) }
+    @inline(__always) func cooldown(_ rule: RuleID) -> Int64 {
+        unsafe rules.pointee.cooldown(of: rule)
+    }
 
     /// Returns the severity for a multiple of a threshold: 0.5 at the threshold, 1 from ten times the threshold on.
     static func severity(ratio: Double) -> Double {
@@ -63,26 +69,26 @@ extension EventContext {
     ) {
         switch verdict {
         case .raised:
-            if !suppressed.pointee.isEmpty,
-                let group = suppressed.pointee.take(finding.rule, key: key)
+            if unsafe !suppressed.pointee.isEmpty,
+                let group = unsafe suppressed.pointee.take(finding.rule, key: key)
             {
                 record(group, process: name)
             }
             var message = message()
             message.withUTF8 {
-                let message = RawBuffer.shown(ByteView(UnsafeRawBufferPointer($0)))
+                let message = unsafe RawBuffer.shown(ByteView(UnsafeRawBufferPointer($0)))
                 withName(name) { record(finding, process: $0, message: message) }
             }
         case .suppressed(let since):
             let (until, overflow) = since.addingReportingOverflow(cooldown(finding.rule))
-            suppressed.pointee.add(
+            unsafe suppressed.pointee.add(
                 finding,
                 key: key,
                 since: since,
                 until: overflow ? .max : until,
                 message: message
             )
-            totals.pointee.hasSuppressed = true
+            unsafe totals.pointee.hasSuppressed = true
         }
     }
 
@@ -90,14 +96,14 @@ extension EventContext {
 
     /// Raises the suppressed findings whose cool-down is over at the context's time. Returns false if there are none.
     func raiseEnded(process name: ByteView) -> Bool {
-        let ended = suppressed.pointee.takeEnded(at: time)
+        let ended = unsafe suppressed.pointee.takeEnded(at: time)
         for group in ended { record(group, process: name) }
         return !ended.isEmpty
     }
 
     /// Raises all suppressed findings, as the process and its cool-downs end. Returns false if there are none.
     @discardableResult func raiseSuppressed(process name: ByteView) -> Bool {
-        let groups = suppressed.pointee.takeAll()
+        let groups = unsafe suppressed.pointee.takeAll()
         for group in groups { record(group, process: name) }
         return !groups.isEmpty
     }
@@ -105,8 +111,8 @@ extension EventContext {
     private func record(_ group: SuppressedFindings.Group, process name: ByteView) {
         // The rules may have changed since the finding was suppressed.
         guard isEnabled(group.worst.rule) else { return }
-        group.summary.withUnsafeBytes { message in
-            withName(name) { record(group.worst, process: $0, message: ByteView(message)) }
+        unsafe group.summary.withUnsafeBytes { message in
+            withName(name) { unsafe record(group.worst, process: $0, message: ByteView(message)) }
         }
     }
 
@@ -121,7 +127,7 @@ extension EventContext {
             for anomaly in anomalies {
                 textBytes += anomaly.description.count
                 guard textBytes >= Limits.findingTextBytesMin else {
-                    totals.pointee.findingsUnrecorded += 1
+                    unsafe totals.pointee.findingsUnrecorded += 1
                     continue
                 }
                 textBytes -= Limits.findingTextBytesMin
@@ -143,13 +149,13 @@ extension EventContext {
         }
         guard givenName.isEmpty else { return body(givenName.view) }
         var text = "pid-\(pid)"
-        text.withUTF8 { body(ByteView(UnsafeRawBufferPointer($0))) }
+        text.withUTF8 { unsafe body(ByteView(UnsafeRawBufferPointer($0))) }
     }
 
     private func record(_ finding: Finding, process: ByteView, message: ByteView) {
-        totals.pointee.findings[Int(finding.rule.rawValue)] += 1
-        totals.pointee.isDirty = true
-        files.appendAnomaly(
+        unsafe totals.pointee.findings[Int(finding.rule.rawValue)] += 1
+        unsafe totals.pointee.isDirty = true
+        unsafe files.appendAnomaly(
             AnomalyRow(
                 rule: finding.rule.name,
                 host: host,

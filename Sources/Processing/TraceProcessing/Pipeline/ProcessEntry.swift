@@ -4,6 +4,7 @@ import TraceMetrics
 import TraceModel
 
 /// One traced process in the table: its identity, the model's state, and what has been reported of it.
+@safe
 struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     // The fields that sweeps and searches read of every process come first, in one cache line.
     let host: HostID
@@ -57,8 +58,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         time: EpochNanoseconds,
         arrival: EpochNanoseconds
     ) -> UnsafeMutablePointer<Self> {
-        let place = memory.bindMemory(to: Self.self, capacity: 1)
-        place.initialize(
+        let place = unsafe memory.bindMemory(to: Self.self, capacity: 1)
+        unsafe place.initialize(
             to: Self(
                 host: host,
                 pid: pid,
@@ -77,7 +78,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
                 )
             )
         )
-        return place
+        return unsafe place
     }
 
     /// Size of an entry's memory, including what lies behind it.
@@ -105,13 +106,13 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         self.pid = pid
         self.slot = slot
         pidText = NumberText(UInt64(pid))
-        self.rules = rules
+        unsafe self.rules = unsafe rules
         self.model = model
         lastTime = time
         lastArrival = arrival
         lastHeard = arrival
-        self.activity = activity
-        self.suppressed = suppressed
+        unsafe self.activity = unsafe activity
+        unsafe self.suppressed = unsafe suppressed
     }
 
     /// The name that its events give, else the name that agents give beside events; empty if neither exists. Valid
@@ -122,7 +123,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     }
 
     /// Whether time without events can lead to findings or to records of suppressed ones.
-    var needsTicks: Bool { model.needsTicks || !suppressed.pointee.isEmpty }
+    var needsTicks: Bool { unsafe model.needsTicks || !suppressed.pointee.isEmpty }
 
     /// Whether it had events, not only a name; without events there is nothing to report.
     var hasEvents: Bool { lastTime != .min }
@@ -139,7 +140,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     /// The bytes that its slot's budget is charged with. Depends only on what checkpoints contain. O(1).
     @inline(__always) var stateBytes: Int {
-        Self.fixedBytes + model.stateBytes + activity.pointee.stateBytes + threads.stateBytes
+        unsafe Self.fixedBytes + model.stateBytes + activity.pointee.stateBytes + threads.stateBytes
             + given.stateBytes
             + suppressed.pointee.stateBytes
     }
@@ -150,7 +151,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     }
 
     deinit {
-        activity.deinitialize(count: 1)
-        suppressed.deinitialize(count: 1)
+        unsafe activity.deinitialize(count: 1)
+        unsafe suppressed.deinitialize(count: 1)
     }
 }

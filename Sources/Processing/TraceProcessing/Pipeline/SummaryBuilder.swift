@@ -9,9 +9,9 @@ enum SummaryBuilder {
         host: String,
         to summary: inout WindowSummary
     ) {
-        addProcess(entry.pointee.activity, to: &summary)
-        let owner = owner(of: entry, host: host)
-        takeParts(of: entry) { summary.add($0, of: owner, toTable: $1, position: &$2) }
+        unsafe addProcess(entry.pointee.activity, to: &summary)
+        let owner = unsafe owner(of: entry, host: host)
+        unsafe takeParts(of: entry) { summary.add($0, of: owner, toTable: $1, position: &$2) }
     }
 
     /// Adds what exists of a process at the end of the window, whether it had events in it or not.
@@ -20,9 +20,9 @@ enum SummaryBuilder {
         host: String,
         to summary: inout WindowSummary
     ) {
-        let owner = owner(of: entry, host: host)
+        let owner = unsafe owner(of: entry, host: host)
         var place = UInt32.max
-        entry.pointee.model.visitStanding { part, table in
+        unsafe entry.pointee.model.visitStanding { part, table in
             summary.add(part, of: owner, toTable: table, position: &place)
         }
     }
@@ -33,16 +33,18 @@ enum SummaryBuilder {
         host: String,
         in summary: inout WindowSummary
     ) {
-        if entry.pointee.activity.pointee.isEmpty { return }
-        addProcess(entry.pointee.activity, to: &summary)
+        if unsafe entry.pointee.activity.pointee.isEmpty { return }
+        unsafe addProcess(entry.pointee.activity, to: &summary)
         var known: SummaryOwner?
         func owner() -> SummaryOwner {
             if let known { return known }
-            let owner = self.owner(of: entry, host: host)
+            let owner = unsafe self.owner(of: entry, host: host)
             known = owner
             return owner
         }
-        takeParts(of: entry) { part, table, _ in summary.count(part, of: owner(), inTable: table) }
+        unsafe takeParts(of: entry) { part, table, _ in
+            summary.count(part, of: owner(), inTable: table)
+        }
     }
 
     /// Visits the process's parts, their tables, and their last positions in the table that aggregates them.
@@ -50,26 +52,27 @@ enum SummaryBuilder {
         of entry: ProcessTable<Model>.Entry,
         _ visit: (SummaryPart, Int, inout UInt32) -> Void
     ) {
-        let activity = entry.pointee.activity
+        let activity = unsafe entry.pointee.activity
         // The model's values for the process as a whole go to its own row.
-        entry.pointee.model.takeWindow(activity, visit)
+        unsafe entry.pointee.model.takeWindow(activity, visit)
         var place = UInt32.max
-        withUnsafePointer(to: QuantileSketch()) { none in
-            let process = activity.pointee.process
-            visit(SummaryPart(item: .empty, values: process, sketch: none), 0, &place)
+        unsafe withUnsafePointer(to: QuantileSketch()) { none in
+            let process = unsafe activity.pointee.process
+            unsafe visit(SummaryPart(item: .empty, values: process, sketch: none), 0, &place)
         }
-        activity.pointee.takeWindow(visit)
+        unsafe activity.pointee.takeWindow(visit)
     }
 
     private static func owner<Model: ProcessModel & ~Copyable>(
         of entry: ProcessTable<Model>.Entry,
         host: String
     ) -> SummaryOwner {
-        let name = entry.pointee.name.cut(at: Limits.summaryNameBytesMax)
-        return SummaryOwner(
+        let name = unsafe entry.pointee.name.cut(at: Limits.summaryNameBytesMax)
+        return unsafe SummaryOwner(
             host: Array(host.utf8),
             pid: entry.pointee.pid,
-            process: name.isEmpty ? Array("pid-\(entry.pointee.pid)".utf8) : Array(name.buffer)
+            process: name.isEmpty
+                ? Array(unsafe "pid-\(entry.pointee.pid)".utf8) : unsafe Array(name.buffer)
         )
     }
 
@@ -77,7 +80,7 @@ enum SummaryBuilder {
         _ activity: UnsafeMutablePointer<WindowActivity>,
         to summary: inout WindowSummary
     ) {
-        summary.addProcess(
+        unsafe summary.addProcess(
             events: activity.pointee.events,
             from: activity.pointee.firstTime,
             to: activity.pointee.lastTime

@@ -19,7 +19,7 @@ struct WindowActivity: ~Copyable {
 
         /// Returns the bytes that its slot's budget is charged with. Takes a pointer, as `isUsed` does.
         static func stateBytes(_ item: UnsafePointer<Item>) -> Int {
-            MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch
+            unsafe MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch
                 + StateCost.name(item.pointee.name.count)
                 + StateCost.allocation
         }
@@ -30,31 +30,36 @@ struct WindowActivity: ~Copyable {
             _ table: Int,
             _ name: ByteView
         ) -> Bool {
-            guard item.pointee.table == table, item.pointee.name.count == name.count else {
+            guard unsafe item.pointee.table == table, unsafe item.pointee.name.count == name.count
+            else {
                 return false
             }
-            return item.pointee.name.withUnsafeBytes { own in
-                guard let own = own.baseAddress, let other = name.start else { return true }
-                return memoryEquals(own, other, name.count)
+            return unsafe item.pointee.name.withUnsafeBytes { own in
+                guard let own = own.baseAddress, let other = unsafe name.start else { return true }
+                return unsafe memoryEquals(own, other, name.count)
             }
         }
 
         @inline(__always) mutating func prefetchSketch() {
-            withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) }
+            unsafe withUnsafePointer(to: &sketch) { unsafe QuantileSketch.prefetch($0) }
         }
 
         /// Prefetches the name's bytes, as `QuantileSketch.prefetch` does.
         @inline(__always) mutating func prefetchName() {
-            withUnsafePointer(to: &name) {
-                prefetch(UnsafeRawPointer($0).load(as: UnsafeRawPointer.self))
+            unsafe withUnsafePointer(to: &name) {
+                unsafe prefetch(UnsafeRawPointer($0).load(as: UnsafeRawPointer.self))
             }
         }
 
         /// Visits the item, then resets it.
         mutating func take(_ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void) {
-            name.withUnsafeBytes { name in
-                withUnsafePointer(to: &sketch) { sketch in
-                    let part = SummaryPart(item: ByteView(name), values: values, sketch: sketch)
+            unsafe name.withUnsafeBytes { name in
+                unsafe withUnsafePointer(to: &sketch) { sketch in
+                    let part = unsafe SummaryPart(
+                        item: ByteView(name),
+                        values: values,
+                        sketch: sketch
+                    )
                     visit(part, table, &place)
                 }
             }
@@ -65,7 +70,7 @@ struct WindowActivity: ~Copyable {
         /// Returns whether the item was used in the window. Takes a pointer, because the compiler would copy the
         /// item.
         @inline(__always) static func isUsed(_ item: UnsafePointer<Item>) -> Bool {
-            item.pointee.values != SummaryValues() || !item.pointee.sketch.isEmpty
+            unsafe item.pointee.values != SummaryValues() || !item.pointee.sketch.isEmpty
         }
     }
 
@@ -97,16 +102,16 @@ struct WindowActivity: ~Copyable {
         let itemsAhead = 8
         for position in 0..<items.count {
             if position + itemsAhead < items.count {
-                items[position + itemsAhead].pointee.prefetchName()
-                items[position + itemsAhead].pointee.prefetchSketch()
+                unsafe items[position + itemsAhead].pointee.prefetchName()
+                unsafe items[position + itemsAhead].pointee.prefetchSketch()
             }
-            let item = items[position]
-            guard Item.isUsed(item) else {
+            let item = unsafe items[position]
+            guard unsafe Item.isUsed(item) else {
                 unused += 1
-                item.pointee.isGone = true
+                unsafe item.pointee.isGone = true
                 continue
             }
-            item.pointee.take(visit)
+            unsafe item.pointee.take(visit)
         }
         if unused > 0 { removeGone() }
         process = SummaryValues()
@@ -118,10 +123,10 @@ struct WindowActivity: ~Copyable {
         var positions = RawArray<UInt32>(capacity: max(items.count, 1))
         var kept: UInt32 = 0
         for position in 0..<items.count {
-            let item = UnsafePointer(items[position])
-            if item.pointee.isGone {
+            let item = unsafe UnsafePointer(items[position])
+            if unsafe item.pointee.isGone {
                 positions.append(.max)
-                stateBytes -= Item.stateBytes(item)
+                unsafe stateBytes -= Item.stateBytes(item)
             } else {
                 positions.append(kept)
                 kept += 1
@@ -138,7 +143,7 @@ struct WindowActivity: ~Copyable {
     /// Returns the position in `items` of the item of this name, which is cut.
     @inline(__always) mutating func item(_ table: Int, named name: ByteView) -> Int {
         let name = name.cut(at: Limits.summaryNameBytesMax)
-        return known(table, name)
+        return unsafe known(table, name)
             ?? insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
     }
 
@@ -146,13 +151,13 @@ struct WindowActivity: ~Copyable {
     @inline(__always) func known(_ table: Int, _ name: ByteView) -> Int? {
         guard items.count > 0 else { return nil }
         let name = name.cut(at: Limits.summaryNameBytesMax)
-        return index.find(Self.hash(table, name)) { Item.isNamed(items[$0], table, name) }
+        return index.find(Self.hash(table, name)) { unsafe Item.isNamed(items[$0], table, name) }
     }
 
     private mutating func insert(_ item: Item, _ hash: UInt64) -> Int {
         index.insert(hash, position: items.count)
         items.append(item)
-        stateBytes += Item.stateBytes(items[items.count - 1])
+        unsafe stateBytes += Item.stateBytes(items[items.count - 1])
         return items.count - 1
     }
 
@@ -161,23 +166,23 @@ struct WindowActivity: ~Copyable {
     }
 
     @inline(__always) mutating func add(_ amount: UInt64, to column: Int, ofItem position: Int) {
-        items[position].pointee.values.add(amount, to: column)
+        unsafe items[position].pointee.values.add(amount, to: column)
     }
 
     @inline(__always) mutating func raise(_ column: Int, to value: UInt64, ofItem position: Int) {
-        items[position].pointee.values.raise(column, to: value)
+        unsafe items[position].pointee.values.raise(column, to: value)
     }
 
     @inline(__always) mutating func lower(_ column: Int, to value: UInt64, ofItem position: Int) {
-        items[position].pointee.values.lower(column, to: value)
+        unsafe items[position].pointee.values.lower(column, to: value)
     }
 
     @inline(__always) mutating func sample(_ value: UInt64, ofItem position: Int) {
-        items[position].pointee.sketch.insert(value)
+        unsafe items[position].pointee.sketch.insert(value)
     }
 
     mutating func merge(_ sketch: UnsafePointer<QuantileSketch>, intoItem position: Int) {
-        items[position].pointee.sketch.merge(sketch.pointee)
+        unsafe items[position].pointee.sketch.merge(sketch.pointee)
     }
 
     // MARK: State
@@ -188,14 +193,14 @@ struct WindowActivity: ~Copyable {
         buffer.append(integer: lastTime)
         buffer.append(integer: UInt32(items.count))
         for position in 0..<items.count {
-            let item = UnsafePointer(items[position])
+            let item = unsafe UnsafePointer(items[position])
             // An item that was used only in the previous window is encoded too, as it takes memory.
-            let isUsed = Item.isUsed(item)
-            buffer.append(byte: UInt8(item.pointee.table) | (isUsed ? 0 : Self.unusedMark))
-            buffer.append(counted: item.pointee.name)
+            let isUsed = unsafe Item.isUsed(item)
+            unsafe buffer.append(byte: UInt8(item.pointee.table) | (isUsed ? 0 : Self.unusedMark))
+            unsafe buffer.append(counted: item.pointee.name)
             guard isUsed else { continue }
-            item.pointee.values.encode(into: &buffer)
-            item.pointee.sketch.encode(into: &buffer)
+            unsafe item.pointee.values.encode(into: &buffer)
+            unsafe item.pointee.sketch.encode(into: &buffer)
         }
     }
 
@@ -210,14 +215,17 @@ struct WindowActivity: ~Copyable {
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let mark = try reader.integer(UInt8.self)
             let table = Int(mark & ~Self.unusedMark)
-            let name = ByteView(try reader.counted())
-            let position = insert(
+            let name = unsafe ByteView(try reader.counted())
+            let position = unsafe insert(
                 Item(table: table, name: Array(name.buffer)),
                 Self.hash(table, name)
             )
             guard mark & Self.unusedMark == 0 else { continue }
-            items[position].pointee.values = try SummaryValues(decoding: &reader, isFixed: isFixed)
-            items[position].pointee.sketch = try QuantileSketch(decoding: &reader)
+            unsafe items[position].pointee.values = try SummaryValues(
+                decoding: &reader,
+                isFixed: isFixed
+            )
+            unsafe items[position].pointee.sketch = try QuantileSketch(decoding: &reader)
         }
     }
 }

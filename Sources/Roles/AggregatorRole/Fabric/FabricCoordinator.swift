@@ -96,7 +96,7 @@ struct FabricCoordinator {
         guard let sender = message.sender, let peer = Peer(sender), message.frameCount == 1 else {
             throw TraceError(.invalidArgument, "not a worker or the router, or not one frame")
         }
-        let content = try ClusterMessage(decoding: message.frame(0))
+        let content = try unsafe ClusterMessage(decoding: message.frame(0))
         switch content {
         case .metricSnapshot(let snapshot):
             guard snapshot.process == peer.process, snapshot.incarnation == peer.incarnation else {
@@ -104,7 +104,7 @@ struct FabricCoordinator {
             }
             try shared.withLock { content throws(TraceError) in
                 try content.store.apply(snapshot)
-                content.journal.append(message: message.frame(0))
+                unsafe content.journal.append(message: message.frame(0))
             }
             greet(peer)
             if let status = snapshot.router { expect(status.workers.map(\.worker)) }
@@ -113,7 +113,7 @@ struct FabricCoordinator {
                 throw TraceError(.invalidArgument, "series of another: \(series.process)")
             }
             greet(peer)
-            if try !take(series, message.frame(0)) { askForAll(peer) }
+            if try unsafe !take(series, message.frame(0)) { askForAll(peer) }
         case .segmentsClosed(let segments):
             guard segments.worker == peer.worker else {
                 throw TraceError(.invalidArgument, "segments of another: \(segments.worker)")
@@ -134,7 +134,7 @@ struct FabricCoordinator {
     ) throws(TraceError) -> Bool {
         try shared.withLock { content throws(TraceError) in
             let isJoined = try content.store.apply(series)
-            content.journal.append(message: frame)
+            unsafe content.journal.append(message: frame)
             return isJoined
         }
     }
@@ -523,7 +523,7 @@ struct FabricCoordinator {
             do throws(TraceError) {
                 let message = try ClusterMessage.metricSnapshot(snapshot).encode()
                 try content.store.apply(snapshot)
-                message.withUnsafeBytes { content.journal.append(message: $0) }
+                unsafe message.withUnsafeBytes { unsafe content.journal.append(message: $0) }
             } catch { preconditionFailure("the aggregator's own metrics were refused: \(error)") }
         }
     }

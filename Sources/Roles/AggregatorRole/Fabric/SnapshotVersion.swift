@@ -37,7 +37,7 @@ struct SnapshotVersion {
         let body: SharedBody
         if page.isCompressed {
             let plain = try self.body(of: Page(content: page.content, isCompressed: false))
-            body = SharedBody(try plain.withUnsafeBytes { try Gzip.compress($0) })
+            body = unsafe SharedBody(try plain.withUnsafeBytes { try unsafe Gzip.compress($0) })
         } else {
             body = try render(page.content)
         }

@@ -24,7 +24,7 @@ struct WindowJournal: Sendable {
         try FileSystem.createDirectory(FileSystem.parent(of: AggregatorPaths.windows))
         let named = Dictionary(uniqueKeysWithValues: marks.map { ($0.key.name, $0.value) })
         let text = try JSONEncoder().encode(named)
-        try file.publish { writer in text.withUnsafeBytes { writer.body.append($0) } }
+        try file.publish { writer in unsafe text.withUnsafeBytes { unsafe writer.body.append($0) } }
     }
 
     /// Returns the marks; both copies are sound when this returns. Blocks.
@@ -32,7 +32,7 @@ struct WindowJournal: Sendable {
         do {
             guard let content = try file.read(remedy: "") else { return try rebuilt(because: nil) }
             let marks = try content.withBody { body in
-                try Self.parse(Array(try body.bytes(body.remaining)))
+                try unsafe Self.parse(Array(try body.bytes(body.remaining)))
             }
             if content.needsRepair { try file.repair(content) }
             return Loaded(marks: marks, healed: content.damage)
@@ -48,8 +48,8 @@ struct WindowJournal: Sendable {
     /// Reads the file of the earlier version.
     private func previous() -> [Resource: MergedMark]? {
         guard let compressed = try? FileSystem.contents(AggregatorPaths.windows),
-            let bytes = try? compressed.withUnsafeBytes({
-                try Gzip.expand($0, limit: Limits.windowFilesBytesMax)
+            let bytes = try? unsafe compressed.withUnsafeBytes({
+                try unsafe Gzip.expand($0, limit: Limits.windowFilesBytesMax)
             })
         else { return nil }
         return try? Self.parse(bytes)

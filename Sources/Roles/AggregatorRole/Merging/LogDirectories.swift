@@ -30,12 +30,12 @@ package struct LogDirectories {
 
     /// Restarts a logger as `s6-svc -t` does; returns false if nothing supervises it.
     private func restart(_ name: String) -> Bool {
-        let control = open(
+        let control = unsafe open(
             "\(ClusterPaths.services)/\(name)/log/supervise/control",
             O_WRONLY | O_NONBLOCK | O_CLOEXEC
         )
         guard control >= 0 else { return false }
         defer { close(control) }
-        return write(control, "t", 1) == 1
+        return unsafe write(control, "t", 1) == 1
     }
 }

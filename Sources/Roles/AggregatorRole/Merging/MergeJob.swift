@@ -47,8 +47,8 @@ struct MergeJob: Sendable, Equatable {
         var files: [ClosedFile] = []
         for announcement in announcements where !announcement.files.isEmpty {
             var buffer = RawBuffer()
-            announcement.files.withUnsafeBytes { buffer.append($0) }
-            files += try ClosedFile.decode(ByteView(buffer.bytes))
+            unsafe announcement.files.withUnsafeBytes { unsafe buffer.append($0) }
+            unsafe files += try ClosedFile.decode(ByteView(buffer.bytes))
         }
         return files
     }

@@ -118,8 +118,8 @@ struct SegmentRebuilds {
         }
         do {
             try FileSystem.createDirectory(ClusterPaths.rebuild(of: window))
-            try Array("\(Self.attempts(of: window) + 1)\n".utf8).withUnsafeBytes {
-                try FileSystem.publish(Self.attemptsPath(of: window), $0)
+            try unsafe Array("\(Self.attempts(of: window) + 1)\n".utf8).withUnsafeBytes {
+                try unsafe FileSystem.publish(Self.attemptsPath(of: window), $0)
             }
             let name = window.worker
             child = try ChildProcess(

@@ -79,8 +79,12 @@ final class MetricArchive: Sendable {
     }
 
     private static func append(_ bytes: [UInt8], _ state: inout State) throws {
-        try bytes.withUnsafeBytes { try state.journal?.write($0, at: state.journalBytes) }
-        try bytes.withUnsafeBytes { try state.mirror?.write($0, at: state.journalBytes) }
+        try unsafe bytes.withUnsafeBytes {
+            try unsafe state.journal?.write($0, at: state.journalBytes)
+        }
+        try unsafe bytes.withUnsafeBytes {
+            try unsafe state.mirror?.write($0, at: state.journalBytes)
+        }
         try state.journal?.syncData()
         try state.mirror?.syncData()
         state.journalBytes += bytes.count
@@ -94,21 +98,24 @@ final class MetricArchive: Sendable {
         state.mirror = nil
         state.generation += 1
         let generation = state.generation
-        try saved.withUnsafeMutableBytes { bytes in
-            bytes.storeBytes(of: Self.magic.littleEndian, as: UInt32.self)
-            bytes.storeBytes(of: generation.littleEndian, toByteOffset: 8, as: UInt64.self)
-            let sum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes[8...]))
-            bytes.storeBytes(of: sum.littleEndian, toByteOffset: 4, as: UInt32.self)
-            try FileSystem.publish(store, UnsafeRawBufferPointer(bytes))
-            try FileSystem.publish(AggregatorPaths.mirror(of: store), UnsafeRawBufferPointer(bytes))
+        try unsafe saved.withUnsafeMutableBytes { bytes in
+            unsafe bytes.storeBytes(of: Self.magic.littleEndian, as: UInt32.self)
+            unsafe bytes.storeBytes(of: generation.littleEndian, toByteOffset: 8, as: UInt64.self)
+            let sum = unsafe Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes[8...]))
+            unsafe bytes.storeBytes(of: sum.littleEndian, toByteOffset: 4, as: UInt32.self)
+            try unsafe FileSystem.publish(store, UnsafeRawBufferPointer(bytes))
+            try unsafe FileSystem.publish(
+                AggregatorPaths.mirror(of: store),
+                UnsafeRawBufferPointer(bytes)
+            )
         }
         state.storeBytes = saved.count
         let head = MetricJournal(generation: state.generation).bytes
         let file = try File(journal, .replace)
-        try head.withUnsafeBytes { try file.write($0, at: 0) }
+        try unsafe head.withUnsafeBytes { try unsafe file.write($0, at: 0) }
         try file.syncData()
         let mirror = try File(AggregatorPaths.mirror(of: journal), .replace)
-        try head.withUnsafeBytes { try mirror.write($0, at: 0) }
+        try unsafe head.withUnsafeBytes { try unsafe mirror.write($0, at: 0) }
         try mirror.syncData()
         state.journal = consume file
         state.mirror = consume mirror
@@ -126,8 +133,9 @@ final class MetricArchive: Sendable {
         for copy in copies where saved == nil {
             do {
                 let bytes = try FileSystem.contents(copy)
-                let (store, generation) = try bytes.withUnsafeBytes { (bytes) throws(TraceError) in
-                    try Self.read(bytes)
+                let (store, generation) = try unsafe bytes.withUnsafeBytes {
+                    (bytes) throws(TraceError) in
+                    try unsafe Self.read(bytes)
                 }
                 saved = (store, generation)
             } catch let error as TraceError where error.code == .corrupt { failure = error }
@@ -137,9 +145,13 @@ final class MetricArchive: Sendable {
         let records = try [journal, AggregatorPaths.mirror(of: journal)].map {
             FileSystem.exists($0) ? try FileSystem.contents($0) : []
         }
-        let replay = records[0].withUnsafeBytes { first in
-            records[1].withUnsafeBytes { second in
-                MetricJournal.replay([first, second], after: saved.generation, into: &metrics)
+        let replay = unsafe records[0].withUnsafeBytes { first in
+            unsafe records[1].withUnsafeBytes { second in
+                unsafe MetricJournal.replay(
+                    [first, second],
+                    after: saved.generation,
+                    into: &metrics
+                )
             }
         }
         // The limits change only after the replay, because the journal's messages were applied under the earlier
@@ -182,13 +194,13 @@ final class MetricArchive: Sendable {
     private static func read(
         _ bytes: UnsafeRawBufferPointer
     ) throws(TraceError) -> (MetricStore, generation: UInt64) {
-        var reader = StateReader(bytes)
+        var reader = unsafe StateReader(bytes)
         guard try reader.integer(UInt32.self) == magic,
-            try reader.integer(UInt32.self)
+            try unsafe reader.integer(UInt32.self)
                 == Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(8)))
         else { throw TraceError(.corrupt, "the saved metrics are damaged") }
         let generation = try reader.integer(UInt64.self)
-        let store = try MetricStore(decoding: Array(try reader.bytes(reader.remaining)))
+        let store = try unsafe MetricStore(decoding: Array(try reader.bytes(reader.remaining)))
         return (store, generation)
     }
 }

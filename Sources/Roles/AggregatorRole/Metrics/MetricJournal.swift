@@ -36,7 +36,7 @@ struct MetricJournal: Sendable {
 
     // MARK: Writing
 
-    mutating func append(message: UnsafeRawBufferPointer) { append(.message, message) }
+    mutating func append(message: UnsafeRawBufferPointer) { unsafe append(.message, message) }
 
     mutating func append(_ loss: LossKind, _ count: UInt64) {
         append(.loss, Self.encoded(count) + Array(loss.rawValue.utf8))
@@ -52,25 +52,25 @@ struct MetricJournal: Sendable {
     }
 
     private mutating func append(_ kind: Kind, _ body: [UInt8]) {
-        body.withUnsafeBytes { append(kind, $0) }
+        unsafe body.withUnsafeBytes { unsafe append(kind, $0) }
     }
 
     private mutating func append(_ kind: Kind, _ body: UnsafeRawBufferPointer) {
         let start = bytes.count
         bytes.append(contentsOf: repeatElement(0, count: 8))
         bytes.append(kind.rawValue)
-        bytes.append(contentsOf: body)
-        bytes.withUnsafeMutableBytes { buffer in
-            let rest = UnsafeRawBufferPointer(rebasing: buffer[(start + 8)...])
+        unsafe bytes.append(contentsOf: body)
+        unsafe bytes.withUnsafeMutableBytes { buffer in
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[(start + 8)...])
             let length = UInt32(rest.count)
-            let sum = Checksum.crc32c(rest)
-            buffer.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt32.self)
-            buffer.storeBytes(of: sum.littleEndian, toByteOffset: start + 4, as: UInt32.self)
+            let sum = unsafe Checksum.crc32c(rest)
+            unsafe buffer.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt32.self)
+            unsafe buffer.storeBytes(of: sum.littleEndian, toByteOffset: start + 4, as: UInt32.self)
         }
     }
 
     private static func encoded(_ number: UInt64) -> [UInt8] {
-        withUnsafeBytes(of: number.littleEndian) { Array($0) }
+        unsafe withUnsafeBytes(of: number.littleEndian) { unsafe Array($0) }
     }
 
     // MARK: Reading
@@ -91,32 +91,33 @@ struct MetricJournal: Sendable {
         into store: inout MetricStore
     ) -> Replay {
         // A copy of another generation is left by a crash before the file was begun anew.
-        let copies = copies.filter { copy in
-            guard let first = record(at: 0, in: copy) else { return true }
-            return first[0] == Kind.generation.rawValue
+        let copies = unsafe copies.filter { copy in
+            guard let first = unsafe record(at: 0, in: copy) else { return true }
+            return unsafe first[0] == Kind.generation.rawValue
                 && number(UnsafeRawBufferPointer(rebasing: first.dropFirst())) == generation
         }
         var at = 0
         var isHealed = false
         while true {
-            let found = copies.map { record(at: at, in: $0) }
-            guard let rest = found.lazy.compactMap({ $0 }).first,
-                let kind = Kind(rawValue: rest[0]),
+            let found = unsafe copies.map { unsafe record(at: at, in: $0) }
+            guard let rest = unsafe found.lazy.compactMap({ unsafe $0 }).first,
+                let kind = unsafe Kind(rawValue: rest[0]),
                 at > 0 || kind == .generation
             else { break }
             at += 8 + rest.count
-            for (copy, record) in zip(copies, found) where record == nil && copy.count > at {
+            for unsafe(copy, record) in unsafe zip(copies, found)
+            where unsafe record == nil && copy.count > at {
                 isHealed = true
             }
-            let body = UnsafeRawBufferPointer(rebasing: rest.dropFirst())
+            let body = unsafe UnsafeRawBufferPointer(rebasing: rest.dropFirst())
             switch kind {
             case .generation: break
-            case .message: apply(body, to: &store)
-            case .loss: count(body, in: &store)
+            case .message: unsafe apply(body, to: &store)
+            case .loss: unsafe count(body, in: &store)
             case .choice: _ = store.chooseHistograms()
             }
         }
-        if copies.contains(where: { hasRecord(behind: at, in: $0) }) { return .lost }
+        if unsafe copies.contains(where: { unsafe hasRecord(behind: at, in: $0) }) { return .lost }
         return isHealed ? .healed : .whole
     }
 
@@ -124,11 +125,11 @@ struct MetricJournal: Sendable {
     private static func record(at: Int, in bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer?
     {
         guard bytes.count - at > 8 else { return nil }
-        let head = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian
+        let head = unsafe bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian
         let length = Int(head & 0xFFFF_FFFF)
         guard length > 0, length <= bytes.count - at - 8 else { return nil }
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[(at + 8)..<(at + 8 + length)])
-        return Checksum.crc32c(rest) == UInt32(head >> 32) ? rest : nil
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[(at + 8)..<(at + 8 + length)])
+        return unsafe Checksum.crc32c(rest) == UInt32(head >> 32) ? rest : nil
     }
 
     /// Whether a sound record begins anywhere behind `at`; then the bytes at `at` are damaged, not a torn end.
@@ -136,13 +137,13 @@ struct MetricJournal: Sendable {
         guard bytes.count - at > 9 else { return false }
         return ((at + 1)..<(bytes.count - 8)).contains { place in
             // The kind excludes most offsets cheaply.
-            Kind(rawValue: bytes[place + 8]) != nil && record(at: place, in: bytes) != nil
+            unsafe Kind(rawValue: bytes[place + 8]) != nil && record(at: place, in: bytes) != nil
         }
     }
 
     /// Applies a message again. It cannot be refused, because it was accepted when it was received.
     private static func apply(_ message: UnsafeRawBufferPointer, to store: inout MetricStore) {
-        switch try? ClusterMessage(decoding: message) {
+        switch try? unsafe ClusterMessage(decoding: message) {
         case .metricSnapshot(let snapshot): try? store.apply(snapshot)
         case .metricSeries(let series): _ = try? store.apply(series)
         default: break
@@ -150,13 +151,13 @@ struct MetricJournal: Sendable {
     }
 
     private static func count(_ body: UnsafeRawBufferPointer, in store: inout MetricStore) {
-        guard let amount = number(body) else { return }
-        let name = String(decoding: body.dropFirst(8), as: UTF8.self)
+        guard let amount = unsafe number(body) else { return }
+        let name = unsafe String(decoding: body.dropFirst(8), as: UTF8.self)
         if let loss = LossKind(rawValue: name) { store.count(loss, amount) }
     }
 
     private static func number(_ body: UnsafeRawBufferPointer) -> UInt64? {
         guard body.count >= 8 else { return nil }
-        return UInt64(littleEndian: body.loadUnaligned(as: UInt64.self))
+        return unsafe UInt64(littleEndian: body.loadUnaligned(as: UInt64.self))
     }
 }

@@ -56,8 +56,8 @@ package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
     package var isIPv6: Bool { host.contains(":") }
 
     private var isNumeric: Bool {
-        withUnsafeTemporaryAllocation(of: in6_addr.self, capacity: 1) {
-            inet_pton(isIPv6 ? AF_INET6 : AF_INET, host, $0.baseAddress) == 1
+        unsafe withUnsafeTemporaryAllocation(of: in6_addr.self, capacity: 1) {
+            unsafe inet_pton(isIPv6 ? AF_INET6 : AF_INET, host, $0.baseAddress) == 1
         }
     }
 

@@ -47,24 +47,24 @@ struct BatchAdmission: ~Copyable {
         verdict: (CommitGroup.DedupKey) -> DedupWindow.Verdict
     ) -> Outcome {
         let arrival = WallClock.now()
-        let body = group.log.append(.batch, arrival: arrival, bodyBytes: message.count)
-        message.copy(to: body)
-        let batch = UnsafeRawBufferPointer(start: body, count: message.count)
+        let body = unsafe group.log.append(.batch, arrival: arrival, bodyBytes: message.count)
+        unsafe message.copy(to: body)
+        let batch = unsafe UnsafeRawBufferPointer(start: body, count: message.count)
         let summary: BatchSummary
-        do throws(WireError) { summary = try BatchScanner.scan(batch, into: &index) } catch {
-            let events = BatchScanner.countEvents(batch)
-            group.log.discardLast()
+        do throws(WireError) { summary = try unsafe BatchScanner.scan(batch, into: &index) } catch {
+            let events = unsafe BatchScanner.countEvents(batch)
+            unsafe group.log.discardLast()
             return .refused(error.traceError, events: events, sequence: 0)
         }
-        let outcome = check(summary, batch: batch, group: group, verdict: verdict)
+        let outcome = unsafe check(summary, batch: batch, group: group, verdict: verdict)
         guard case .accepted = outcome else {
-            group.log.discardLast()
+            unsafe group.log.discardLast()
             return outcome
         }
-        let host = summary.host.isEmpty ? peerHost : Array(summary.host.buffer)
+        let host = unsafe summary.host.isEmpty ? peerHost : Array(summary.host.buffer)
         route(summary, host: host, group: group)
-        host.withUnsafeBytes { group.log.setHost($0) }
-        group.log.setSemantics(summary.semantics ?? defaultSemantics)
+        unsafe host.withUnsafeBytes { unsafe group.log.setHost($0) }
+        unsafe group.log.setSemantics(summary.semantics ?? defaultSemantics)
         return outcome
     }
 
@@ -86,12 +86,12 @@ struct BatchAdmission: ~Copyable {
         }
         // Refused rather than repaired: repair could map two hosts to the same name, with processes in the slots of
         // both.
-        guard String(validating: summary.host.buffer, as: UTF8.self) != nil else {
+        guard unsafe String(validating: summary.host.buffer, as: UTF8.self) != nil else {
             return refused("host: no valid UTF-8")
         }
         var entry = CommitGroup.Entry()
         if summary.hasSequence {
-            let key = CommitGroup.DedupKey(
+            let key = unsafe CommitGroup.DedupKey(
                 client: Array(summary.clientID.buffer),
                 sequence: sequence,
                 digest: DedupWindow.digest(of: batch)
@@ -117,20 +117,22 @@ struct BatchAdmission: ~Copyable {
     /// Adds the position and slot of each event and name to the group.
     private func route(_ summary: BatchSummary, host: [UInt8], group: CommitGroup) {
         var entry = group.entries.removeLast()
-        entry.firstEvent = group.events.count
+        entry.firstEvent = unsafe group.events.count
         entry.eventCount = index.count + summary.names.count * Resource.namedByAgents.count
         for resource in Resource.allCases {
             entry.accepted[Int(resource.rawValue)] = UInt32(summary.count(of: resource))
         }
-        let hash = host.withUnsafeBytes { Slot.hash(host: $0) }
+        let hash = unsafe host.withUnsafeBytes { unsafe Slot.hash(host: $0) }
         for position in 0..<index.count {
             let event = index[position]
             entry.wireBytes[Int(event.resource.rawValue)] += Int(event.length)
-            group.events.append(RoutedEvents.Entry(event, hostHash: hash))
+            unsafe group.events.append(RoutedEvents.Entry(event, hostHash: hash))
         }
         for name in summary.names {
             for resource in Resource.namedByAgents {
-                group.events.append(RoutedEvents.Entry(name, resource: resource, hostHash: hash))
+                unsafe group.events.append(
+                    RoutedEvents.Entry(name, resource: resource, hostHash: hash)
+                )
             }
         }
         entry.isLastBatch = summary.isLastBatch

@@ -12,8 +12,8 @@ struct BatchReplay: ~Copyable {
     /// Counts the batch of a record. Every logged batch has been scanned before, so one that fails the scan is damaged,
     /// which its checksum would have shown.
     mutating func apply(_ record: LogRecord, to dedup: inout DedupWindow) {
-        let batch = record.body
-        guard let summary = try? BatchScanner.scan(batch, into: &index) else { return }
+        let batch = unsafe record.body
+        guard let summary = try? unsafe BatchScanner.scan(batch, into: &index) else { return }
         var events: InlineArray<6, Int> = InlineArray(repeating: 0)
         var wireBytes: InlineArray<6, Int> = InlineArray(repeating: 0)
         var output: InlineArray<6, Int> = InlineArray(repeating: 0)
@@ -38,7 +38,7 @@ struct BatchReplay: ~Copyable {
         )
         pending.logged(output, end: record.lsn + LSN(record.stride))
         guard summary.hasSequence else { return }
-        dedup.insert(
+        unsafe dedup.insert(
             client: Array(summary.clientID.buffer),
             sequence: summary.sequence,
             digest: DedupWindow.digest(of: batch)

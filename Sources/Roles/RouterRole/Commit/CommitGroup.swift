@@ -49,15 +49,15 @@ final class CommitGroup: @unchecked Sendable {
     /// The log file that already contains the group's only batch, if that is large.
     @exclusivity(unchecked) private var ahead: AheadFile?
 
-    init() { log = LogGroup() }
+    init() { unsafe log = LogGroup() }
 
     /// Creates a group for one large batch of this size in bytes.
     init(largeBatchBytes: Int) {
-        log = LogGroup(aheadRecordBytes: largeBatchBytes + Limits.hostBytesMax)
+        unsafe log = LogGroup(aheadRecordBytes: largeBatchBytes + Limits.hostBytesMax)
     }
 
     /// Sets the file that contains the batch.
-    func isWritten(to ahead: consuming AheadFile) { self.ahead = consume ahead }
+    func isWritten(to ahead: consuming AheadFile) { unsafe self.ahead = consume ahead }
 
     /// Takes the file of the batch; nil if there is none, it was taken before, or the batch was removed.
     func takeAhead() -> AheadFile? {
@@ -65,10 +65,10 @@ final class CommitGroup: @unchecked Sendable {
             discardAhead()
             return nil
         }
-        return ahead.take()
+        return unsafe ahead.take()
     }
 
-    private func discardAhead() { if let ahead = ahead.take() { ahead.discard() } }
+    private func discardAhead() { if let ahead = unsafe ahead.take() { ahead.discard() } }
 
     /// Adds the ticket of one of the group's batches, and counts its outcome.
     func add(_ ticket: AckTicket) {
@@ -83,11 +83,13 @@ final class CommitGroup: @unchecked Sendable {
     var isEmpty: Bool { entries.isEmpty }
     /// Whether the fabric must receive the group itself, because reading it from the log later would be too late.
     var concernsRouting: Bool { !barriers.isEmpty || !verdicts.isEmpty }
-    var byteCount: Int { log.byteCount }
+    var byteCount: Int { unsafe log.byteCount }
     /// Bytes of the large allocations, which the group keeps regardless of its content.
-    var memoryBytes: Int { log.capacity + events.memoryBytes }
+    var memoryBytes: Int { unsafe log.capacity + events.memoryBytes }
     /// Whether the group contains only a tick.
-    var isTick: Bool { log.offsets.count == 1 && log.record(at: log.offsets[0]).type == .tick }
+    var isTick: Bool {
+        unsafe log.offsets.count == 1 && log.record(at: log.offsets[0]).type == .tick
+    }
 
     /// Whether the group contains batches that are taken but not yet durable.
     var holdsBatches: Bool { tickets.contains { $0.isAccepted } }
@@ -148,8 +150,8 @@ final class CommitGroup: @unchecked Sendable {
         }
         tickets = kept
         guard !gone.isEmpty else { return removed }
-        let before = log.byteCount
-        log.remove { gone.contains($0) }
+        let before = unsafe log.byteCount
+        unsafe log.remove { gone.contains($0) }
         var ranges: [Range<Int>] = []
         var left: [Entry] = []
         var firstEvent = 0
@@ -166,17 +168,17 @@ final class CommitGroup: @unchecked Sendable {
             firstEvent += entry.eventCount
             left.append(entry)
         }
-        events.keep(ranges)
+        unsafe events.keep(ranges)
         entries = left
-        let shift = LSN(before - log.byteCount)
+        let shift = unsafe LSN(before - log.byteCount)
         for index in barriers.indices { barriers[index].end -= shift }
         return removed
     }
 
     /// Clears the group but keeps its memory.
     func reset() {
-        log.removeAll(keeping: 2 * Limits.commitGroupBytesMax)
-        events.removeAll()
+        unsafe log.removeAll(keeping: 2 * Limits.commitGroupBytesMax)
+        unsafe events.removeAll()
         entries.removeAll(keepingCapacity: true)
         tickets.removeAll(keepingCapacity: true)
         barriers.removeAll()

@@ -46,9 +46,9 @@ struct CommitLog: ~Copyable {
     ) throws(SystemError) -> Range<LSN> {
         let begin = writer.end
         if let ahead = group.takeAhead() {
-            try writer.commit(&group.log, ahead: ahead, countsAt: { counts[$0] }, head: head)
+            try unsafe writer.commit(&group.log, ahead: ahead, countsAt: { counts[$0] }, head: head)
         } else {
-            try writer.commit(&group.log, countsAt: { counts[$0] }, head: head)
+            try unsafe writer.commit(&group.log, countsAt: { counts[$0] }, head: head)
         }
         return begin..<writer.end
     }
@@ -61,7 +61,7 @@ struct CommitLog: ~Copyable {
             state.encodeEnd(into: &endState)
         }
         do throws(SystemError) {
-            try endFile?.note(writer.end, totals, state: endState.bytes)
+            try unsafe endFile?.note(writer.end, totals, state: endState.bytes)
         } catch {
             endFile = nil
             logger.warning(

@@ -443,8 +443,10 @@ struct CommitPlan {
     ) {
         var body = RawBuffer()
         encode(&body)
-        let target = group.log.append(type, arrival: arrival, bodyBytes: body.count)
-        UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
+        let target = unsafe group.log.append(type, arrival: arrival, bodyBytes: body.count)
+        unsafe UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(
+            from: body.bytes
+        )
         var entry = CommitGroup.Entry()
         entry.deadLettered = deadLettered
         group.entries.append(entry)

@@ -62,14 +62,15 @@ struct DamageTally: ~Copyable {
             }
         }
         if record.type == .damage {
-            let damage = try DamagePayload(decoding: record.body)
+            let damage = try unsafe DamagePayload(decoding: record.body)
             if !damage.settles { reported.append(damage.range) }
         }
         last = (record.lsn + LSN(record.stride), accepted)
     }
 
     private mutating func events(of record: LogRecord) -> [UInt64] {
-        guard record.type == .batch, let summary = try? BatchScanner.scan(record.body, into: &index)
+        guard record.type == .batch,
+            let summary = try? unsafe BatchScanner.scan(record.body, into: &index)
         else {
             return [UInt64](repeating: 0, count: Resource.count)
         }

@@ -65,7 +65,7 @@ struct DedupWindow {
 
     /// Returns the digest that distinguishes batches of one sequence: CRC-32C and length. Never 0.
     static func digest(of batch: UnsafeRawBufferPointer) -> UInt64 {
-        UInt64(Checksum.crc32c(batch)) << 32 | 1 << 31 | UInt64(batch.count & 0x7FFF_FFFF)
+        unsafe UInt64(Checksum.crc32c(batch)) << 32 | 1 << 31 | UInt64(batch.count & 0x7FFF_FFFF)
     }
 
     // MARK: Batches
@@ -271,7 +271,7 @@ struct DedupWindow {
         for place in places {
             let range = ranges[place]
             buffer.append(byte: UInt8(range.client.count))
-            range.client.withUnsafeBytes { buffer.append($0) }
+            unsafe range.client.withUnsafeBytes { unsafe buffer.append($0) }
             buffer.append(integer: range.greatest)
             buffer.append(integer: UInt16(range.count))
             let low = range.greatest >= Self.span ? range.greatest - Self.span + 1 : 0
@@ -295,7 +295,7 @@ struct DedupWindow {
     mutating func restore(from reader: inout StateReader) throws(TraceError) {
         self = DedupWindow()
         for _ in 0..<(try reader.integer(UInt32.self)) {
-            let name = Array(try reader.bytes(Int(try reader.integer(UInt8.self))))
+            let name = unsafe Array(try reader.bytes(Int(try reader.integer(UInt8.self))))
             let greatest = try reader.integer(UInt64.self)
             var place: Int?
             for _ in 0..<(try reader.integer(UInt16.self)) {

@@ -158,7 +158,7 @@ final class LargeBatches: @unchecked Sendable {
             free - needed >= context.freeBytesMin
         else { return }
         do throws(SystemError) {
-            group.isWritten(to: try writer.write(&group.log, headBytes: headBytes))
+            unsafe group.isWritten(to: try writer.write(&group.log, headBytes: headBytes))
         } catch {
             guard error.isOutOfSpace else { throw error }
         }

@@ -107,7 +107,9 @@ struct LogLoss: Equatable, Sendable {
             "from=\($0.range.lowerBound)\nto=\($0.range.upperBound)\nreason=\($0.reason)\n"
         }
         .joined()
-        try Array(text.utf8).withUnsafeBytes { try FileSystem.publish(ClusterPaths.logLoss, $0) }
+        try unsafe Array(text.utf8).withUnsafeBytes {
+            try unsafe FileSystem.publish(ClusterPaths.logLoss, $0)
+        }
         throw RouterLost(
             cause: TraceError(
                 .corrupt,

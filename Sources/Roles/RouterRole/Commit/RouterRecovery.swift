@@ -37,26 +37,26 @@ struct RouterRecovery {
                 switch record.type {
                 case .fileHead where maps == nil:
                     // Only the oldest head has state that does not follow from the records.
-                    try state.restoreHead(record.body)
+                    try unsafe state.restoreHead(record.body)
                     maps = state.history
                 case .fileHead:
                     // A later head is needed only for a barrier that was lost with the records before that head.
-                    var reader = StateReader(record.body)
+                    var reader = unsafe StateReader(record.body)
                     let last = try RouterState.lastWindow(from: &reader)
                     if let closed = last.closed, closed.window >= state.window {
                         state.passed(closed, end: last.begin)
                         maps?.append(closed, end: last.begin)
                     }
                 case .barrier:
-                    let barrier = try BarrierPayload(decoding: record.body)
+                    let barrier = try unsafe BarrierPayload(decoding: record.body)
                     state.passed(barrier, end: end)
                     replay.passedBarrier()
                     maps?.append(barrier, end: end)
                 case .batch: replay.apply(record, to: &state.dedup)
                 case .verdict:
-                    let verdict = try VerdictPayload(decoding: record.body)
+                    let verdict = try unsafe VerdictPayload(decoding: record.body)
                     state.verdicts.insert(verdict.range, of: verdict.worker)
-                case .damage: state.note(try DamagePayload(decoding: record.body))
+                case .damage: unsafe state.note(try DamagePayload(decoding: record.body))
                 case .tick, nil: break
                 }
             } catch { failure = failure ?? error }
@@ -108,8 +108,8 @@ struct RouterRecovery {
     /// - Throws: `TraceError(.corrupt)` if the noted state is malformed.
     mutating func crossLostBarriers(noted: LogEnd?, workers: some Sequence<WorkerName>) throws {
         if let noted, noted.end > (unreported.first?.range.lowerBound ?? log.end) {
-            let last = try noted.state.withUnsafeBytes { bytes in
-                var reader = StateReader(bytes)
+            let last = try unsafe noted.state.withUnsafeBytes { bytes in
+                var reader = unsafe StateReader(bytes)
                 return try RouterState.lastWindow(from: &reader)
             }
             if log.begin == log.end {

@@ -296,8 +296,8 @@ final class DeadLetterCoordinator: @unchecked Sendable {
         )
         while reader.position < plan.to {
             guard !hasEnded else { throw TraceError(.exhausted, "The router is ending") }
-            let bytes = try reader.next(budget: 1 << 20, limit: plan.to)
-            for record in LogRecords(bytes)
+            let bytes = try unsafe reader.next(budget: 1 << 20, limit: plan.to)
+            for record in unsafe LogRecords(bytes)
             where record.type == .batch && !given.verdicts.covers(given.worker, record.lsn) {
                 let counts = record.lsn >= plan.renewal?.counted ?? 0
                 try copy(record, of: given, counts: counts, to: &letter)
@@ -312,11 +312,11 @@ final class DeadLetterCoordinator: @unchecked Sendable {
         counts: Bool,
         to letter: inout DeadLetterWriter
     ) throws {
-        let body = record.body
-        let summary = try BatchScanner.scan(body, into: &index)
+        let body = unsafe record.body
+        let summary = try unsafe BatchScanner.scan(body, into: &index)
         defer { index.shrink() }
         let owners = given.maps.place(at: record.lsn).map.owners(of: given.worker.resource)
-        let hash = Slot.hash(host: record.host)
+        let hash = unsafe Slot.hash(host: record.host)
         var isFirst = true
         for position in 0..<index.count {
             let event = index[position]
@@ -327,7 +327,7 @@ final class DeadLetterCoordinator: @unchecked Sendable {
                 continue
             }
             if isFirst {
-                try letter.begin(
+                try unsafe letter.begin(
                     host: record.host,
                     semantics: record.semantics,
                     arrival: record.arrival
@@ -335,15 +335,15 @@ final class DeadLetterCoordinator: @unchecked Sendable {
             }
             isFirst = false
             let start = Int(event.offset)
-            let bytes = body[start..<start + Int(event.length)]
-            try letter.add(.init(rebasing: bytes), counts: counts)
+            let bytes = unsafe body[start..<start + Int(event.length)]
+            try unsafe letter.add(.init(rebasing: bytes), counts: counts)
         }
         guard !isFirst, Resource.namedByAgents.contains(given.worker.resource) else { return }
         for name in summary.names
         where owners[Int(Slot.of(hostHash: hash, processID: name.processID))] == given.worker.index
         {
             let start = Int(name.offset)
-            try letter.add(name: .init(rebasing: body[start..<start + Int(name.length)]))
+            try unsafe letter.add(name: .init(rebasing: body[start..<start + Int(name.length)]))
         }
     }
 

@@ -33,14 +33,14 @@ struct DeadLetterWriter: ~Copyable {
         semantics nextSemantics: Semantics,
         arrival: EpochNanoseconds
     ) throws(SystemError) {
-        if !host.elementsEqual(next) || semantics != nextSemantics {
+        if unsafe !host.elementsEqual(next) || semantics != nextSemantics {
             try flush()
-            host = Array(next)
+            host = unsafe Array(next)
             semantics = nextSemantics
         }
         let first = arrivals?.lowerBound ?? arrival
         arrivals = min(first, arrival)...max(arrivals?.upperBound ?? arrival, arrival)
-        let text = String(decoding: next, as: UTF8.self)
+        let text = unsafe String(decoding: next, as: UTF8.self)
         // Compared as bytes, because different names can be equal as text.
         let isNamed = hosts.contains { $0.utf8.elementsEqual(text.utf8) }
         if hosts.count < Limits.letterHostsMax, !isNamed { hosts.append(text) }
@@ -49,7 +49,7 @@ struct DeadLetterWriter: ~Copyable {
     /// Adds an event: tag, length and payload as received. `counts` tells whether it counts as dead-lettered.
     mutating func add(_ event: UnsafeRawBufferPointer, counts: Bool) throws(SystemError) {
         if batch.count + event.count > Limits.letterBatchBytesMax { try flush() }
-        batch.append(event)
+        unsafe batch.append(event)
         events += 1
         if !counts { uncounted += 1 }
     }
@@ -57,7 +57,7 @@ struct DeadLetterWriter: ~Copyable {
     /// Adds a name received with the events; it is not counted.
     mutating func add(name: UnsafeRawBufferPointer) throws(SystemError) {
         if batch.count + name.count > Limits.letterBatchBytesMax { try flush() }
-        batch.append(name)
+        unsafe batch.append(name)
     }
 
     /// Writes the collected batch with its host and semantics.
@@ -66,22 +66,22 @@ struct DeadLetterWriter: ~Copyable {
         // The field `host` of `TraceBatch`, length-delimited.
         batch.append(varint: 103 << 3 | 2)
         batch.append(varint: UInt64(host.count))
-        host.withUnsafeBytes { batch.append($0) }
+        unsafe host.withUnsafeBytes { unsafe batch.append($0) }
         // The field `semantics` of `TraceBatch`.
         batch.append(varint: 104 << 3)
         batch.append(varint: UInt64(semantics.rawValue))
         var prefix = RawBuffer(capacity: 16)
         prefix.append(varint: UInt64(batch.count))
-        try write(prefix.bytes)
-        try write(batch.bytes)
+        try unsafe write(prefix.bytes)
+        try unsafe write(batch.bytes)
         batch.removeAll()
         batches += 1
     }
 
     private mutating func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
-        try file.write(bytes, at: offset)
+        try unsafe file.write(bytes, at: offset)
         offset += bytes.count
-        checksum = Checksum.crc32c(bytes, after: checksum)
+        checksum = unsafe Checksum.crc32c(bytes, after: checksum)
     }
 
     /// Makes the letter durable, with a sidecar whose name says that the letter does not count yet.
@@ -90,8 +90,10 @@ struct DeadLetterWriter: ~Copyable {
         try file.syncData()
         let text = Array(sidecar(of: verdict).utf8)
         var failure: SystemError?
-        text.withUnsafeBytes { bytes in
-            do throws(SystemError) { try FileSystem.publish(name.pendingSidecar, bytes) } catch {
+        unsafe text.withUnsafeBytes { bytes in
+            do throws(SystemError) {
+                try unsafe FileSystem.publish(name.pendingSidecar, bytes)
+            } catch {
                 failure = error
             }
         }

@@ -36,7 +36,7 @@ final class AggregatorLink {
         while let message = socket.receive() {
             watch.heard(now: WallClock.monotonic())
             guard message.frameCount >= 1,
-                let content = try? ClusterMessage(decoding: message.frame(0))
+                let content = try? unsafe ClusterMessage(decoding: message.frame(0))
             else {
                 continue
             }

@@ -100,14 +100,14 @@ final class CatchUpReader {
         verdicts: Verdicts = Verdicts()
     ) throws -> Step {
         precondition(reader.position == from, "the worker stands elsewhere")
-        let bytes = try reader.next(budget: Self.chunkBytes, limit: limit)
+        let bytes = try unsafe reader.next(budget: Self.chunkBytes, limit: limit)
         var builder = ShareBuilder(
             for: [worker],
             map: maps.place(at: from).map,
             pool: pool,
             shareBytes: shareBytes
         )
-        for record in LogRecords(bytes) {
+        for record in unsafe LogRecords(bytes) {
             let map = maps.place(at: record.lsn).map
             builder.use(map)
             switch record.type {
@@ -151,11 +151,11 @@ struct OwnedEvents: ~Copyable {
             isSoleOwner = map.slots(of: worker).count == Slot.count
         }
         events.removeAll()
-        var fields = EventFields(of: worker.resource, in: record.body)
+        var fields = unsafe EventFields(of: worker.resource, in: record.body)
         if isSoleOwner {
             while let range = fields.nextRange() { append(range, slot: 0) }
         } else {
-            let hash = Slot.hash(host: record.host)
+            let hash = unsafe Slot.hash(host: record.host)
             while let (range, process) = fields.nextWithProcess() {
                 append(range, slot: Slot.of(hostHash: hash, processID: process))
             }
@@ -167,8 +167,8 @@ struct OwnedEvents: ~Copyable {
     }
 
     private mutating func findNames(_ record: LogRecord) {
-        let hash = Slot.hash(host: record.host)
-        var names = NameFields(in: record.body)
+        let hash = unsafe Slot.hash(host: record.host)
+        var names = unsafe NameFields(in: record.body)
         while let (name, _) = names.next() {
             events.append(RoutedEvents.Entry(name, resource: worker.resource, hostHash: hash))
         }

@@ -145,7 +145,7 @@ final class FabricLoop: RoutingPort {
         while let message = workers.receive() {
             guard let peer = message.sender, message.frameCount >= 1 else { continue }
             do {
-                switch try ClusterMessage(decoding: message.frame(0)) {
+                switch try unsafe ClusterMessage(decoding: message.frame(0)) {
                 case .workerHello(let hello): state.hello(hello, from: peer, self)
                 case .workerProgress(let progress): state.progress(progress, from: peer, self)
                 default: break
@@ -182,7 +182,7 @@ final class FabricLoop: RoutingPort {
         switch message {
         case .share(let header, let payload):
             head = .shareHeader(header)
-            rest = [.retained(payload.buffer.bytes, owner: payload)]
+            rest = unsafe [.retained(payload.buffer.bytes, owner: payload)]
         case .welcome(let welcome): head = .workerWelcome(welcome)
         case .fenced(let fenced): head = .workerFenced(fenced)
         case .whoAreYou: head = .heartbeat(question)

@@ -3,6 +3,7 @@ package import TraceWire
 
 /// The position and slot of each event and name of a commit group: 12 bytes each in one raw array, which the group
 /// keeps and reuses.
+@safe
 package struct RoutedEvents: ~Copyable {
     /// The position and slot of one event or name, or of a range of events.
     package struct Entry: BitwiseCopyable {
@@ -44,25 +45,25 @@ package struct RoutedEvents: ~Copyable {
     /// Bytes of memory used.
     var memoryBytes: Int { capacity * MemoryLayout<Entry>.stride }
 
-    package init() { base = .allocate(capacity: capacity) }
+    package init() { unsafe base = .allocate(capacity: capacity) }
 
-    deinit { base.deallocate() }
+    deinit { unsafe base.deallocate() }
 
     subscript(index: Int) -> Entry {
         precondition(index >= 0 && index < count)
-        return base[index]
+        return unsafe base[index]
     }
 
     /// Appends an entry; grows the array if it is full.
     package mutating func append(_ entry: Entry) {
         if count == capacity {
             let larger = UnsafeMutablePointer<Entry>.allocate(capacity: capacity * 2)
-            larger.moveInitialize(from: base, count: count)
-            base.deallocate()
-            base = larger
+            unsafe larger.moveInitialize(from: base, count: count)
+            unsafe base.deallocate()
+            unsafe base = unsafe larger
             capacity *= 2
         }
-        (base + count).initialize(to: entry)
+        unsafe (base + count).initialize(to: entry)
         count += 1
     }
 
@@ -77,7 +78,7 @@ package struct RoutedEvents: ~Copyable {
         for range in ranges {
             precondition(range.lowerBound >= end && range.upperBound <= count)
             if range.lowerBound != end {
-                (base + end).update(from: base + range.lowerBound, count: range.count)
+                unsafe (base + end).update(from: base + range.lowerBound, count: range.count)
             }
             end += range.count
         }
@@ -88,8 +89,8 @@ package struct RoutedEvents: ~Copyable {
     package mutating func removeAll(keeping: Int = 65_536) {
         count = 0
         guard capacity > keeping else { return }
-        base.deallocate()
+        unsafe base.deallocate()
         capacity = keeping
-        base = .allocate(capacity: capacity)
+        unsafe base = .allocate(capacity: capacity)
     }
 }

@@ -141,13 +141,13 @@ struct RoutingState: ~Copyable {
         _ now: Int64,
         _ port: some RoutingPort
     ) {
-        for (index, offset) in group.log.offsets.enumerated() {
-            let record = group.log.record(at: offset)
+        for (index, offset) in unsafe group.log.offsets.enumerated() {
+            let record = unsafe group.log.record(at: offset)
             let entry = group.entries[index]
             let end = record.lsn + LSN(record.stride)
             switch record.type {
             case .batch:
-                builder.add(
+                unsafe builder.add(
                     record,
                     events: group.events,
                     first: entry.firstEvent,

@@ -7,6 +7,7 @@ package import TraceModel
 /// the same.
 package struct ShareBuilder: ~Copyable {
     /// The share of one worker while it is built.
+    @safe
     private final class Share {
         let worker: WorkerName
         private let pool: SharePool
@@ -88,15 +89,15 @@ package struct ShareBuilder: ~Copyable {
 
     /// Adds a barrier or a tick to all shares.
     mutating func addForAll(_ record: LogRecord) {
-        let body = record.body
+        let body = unsafe record.body
         for share in shares {
-            let target = ShareRecord.append(
+            let target = unsafe ShareRecord.append(
                 record,
                 bodyBytes: body.count,
                 to: &share.payload.buffer
             )
             if let start = body.baseAddress {
-                target.copyMemory(from: start, byteCount: body.count)
+                unsafe target.copyMemory(from: start, byteCount: body.count)
             }
         }
     }
@@ -108,14 +109,14 @@ package struct ShareBuilder: ~Copyable {
         first: Int,
         count: Int
     ) {
-        guard let body = record.body.baseAddress else { return }
+        guard let body = unsafe record.body.baseAddress else { return }
         for index in first..<first + count {
             let event = events[index]
             let owner = table[Int(event.resource) * Slot.count + Int(event.slot)]
             if owner != Self.nobody { shares[Int(owner)].recordBytes += Int(event.length) }
         }
         for share in shares where share.recordBytes > 0 {
-            share.target = ShareRecord.append(
+            unsafe share.target = unsafe ShareRecord.append(
                 record,
                 bodyBytes: share.recordBytes,
                 to: &share.payload.buffer
@@ -139,9 +140,11 @@ package struct ShareBuilder: ~Copyable {
                 end += Int(next.length)
                 index += 1
             }
-            guard owner != Self.nobody, let target = shares[Int(owner)].target else { continue }
-            target.copyMemory(from: body + start, byteCount: end - start)
-            shares[Int(owner)].target = target + (end - start)
+            guard owner != Self.nobody, let target = unsafe shares[Int(owner)].target else {
+                continue
+            }
+            unsafe target.copyMemory(from: body + start, byteCount: end - start)
+            unsafe shares[Int(owner)].target = unsafe target + (end - start)
         }
     }
 

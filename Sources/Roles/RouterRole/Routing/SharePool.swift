@@ -9,7 +9,7 @@ package final class SharePool: Sendable {
     final class Block: @unchecked Sendable {
         @exclusivity(unchecked) var buffer: RawBuffer
 
-        init(capacity: Int) { buffer = RawBuffer(capacity: capacity) }
+        init(capacity: Int) { unsafe buffer = RawBuffer(capacity: capacity) }
     }
 
     /// The unused blocks; protected by a mutex.
@@ -31,11 +31,11 @@ package final class SharePool: Sendable {
         guard bytes >= Self.blockBytesMin else { return Block(capacity: max(1, bytes)) }
         let found = state.withLock { state -> Block? in
             let place = state.idle.lastIndex {
-                $0.buffer.capacity >= bytes && $0.buffer.capacity / 4 <= bytes
+                unsafe $0.buffer.capacity >= bytes && $0.buffer.capacity / 4 <= bytes
             }
             guard let place else { return nil }
             let block = state.idle.remove(at: place)
-            state.bytes -= block.buffer.capacity
+            unsafe state.bytes -= block.buffer.capacity
             return block
         }
         let step = Self.blockBytesMin
@@ -45,13 +45,13 @@ package final class SharePool: Sendable {
     /// Returns a block to the pool, which must not be used afterwards. If the pool is too large, its oldest blocks are
     /// freed.
     func give(_ block: Block) {
-        guard block.buffer.capacity >= Self.blockBytesMin else { return }
-        block.buffer.removeAll()
+        guard unsafe block.buffer.capacity >= Self.blockBytesMin else { return }
+        unsafe block.buffer.removeAll()
         state.withLock { state in
             state.idle.append(block)
-            state.bytes += block.buffer.capacity
+            unsafe state.bytes += block.buffer.capacity
             while state.bytes > Limits.sharePoolBytesMax {
-                state.bytes -= state.idle.removeFirst().buffer.capacity
+                unsafe state.bytes -= state.idle.removeFirst().buffer.capacity
             }
         }
     }
@@ -72,7 +72,7 @@ package final class SharePayload: @unchecked Sendable {
     deinit { pool.give(block) }
 
     package internal(set) var buffer: RawBuffer {
-        _read { yield block.buffer }
-        _modify { yield &block.buffer }
+        _read { yield unsafe block.buffer }
+        _modify { yield unsafe &block.buffer }
     }
 }
