@@ -8,7 +8,7 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"), .treatAllWarnings(as: .error),
 ]
 
-/// All libraries: every unsafe use is marked.
+/// All libraries but TraceProcessing: every unsafe use is marked.
 let memoryStrict: [SwiftSetting] = strict + [.strictMemorySafety()]
 
 let argumentParser: Target.Dependency = .product(
@@ -188,7 +188,7 @@ let package = Package(
                 "TraceWire",
             ],
             path: "Sources/Processing/TraceProcessing",
-            swiftSettings: memoryStrict
+            swiftSettings: strict
         ),
 
         // MARK: Roles: libraries that never import one another and never import C

@@ -35,7 +35,7 @@ import TraceProcessing
         let files = ["a": Data("1\n2\n".utf8), "b": Data("3\n".utf8)]
         #expect(GoldenFiles.differences(expected: files, actual: files) == [])
         let others = ["a": Data("1\n4\n".utf8), "c": Data()]
-        let definedSeries = GoldenFiles.differences(expected: files, actual: others)
+        let told = GoldenFiles.differences(expected: files, actual: others)
         #expect(told == ["a:2:\n  was 2\n  is  4", "b is missing", "c is new"])
     }
 }

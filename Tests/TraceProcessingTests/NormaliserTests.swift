@@ -67,7 +67,7 @@ import TraceWire
         var random = SplitMix(seed: seed)
         let bench = try ProcessorBench(.network)
         var threads = [Traffic](repeating: Traffic(), count: threadCount)
-        var definedSeries = Traffic()
+        var told = Traffic()
         var sentOfThread = threads
         var expected = Traffic()
         var wrapped = [0, 0]
@@ -100,7 +100,7 @@ import TraceWire
             event.rxPackets = threads[thread].packets[1]
             wrapped[0] += event.txBytes >= 1 << 63 ? 1 : 0
             wrapped[1] += event.rxBytes >= 1 << 63 ? 1 : 0
-            definedSeries = threads[thread]
+            told = threads[thread]
             sentOfThread[thread] = threads[thread]
             try bench.send(semantics: .neutracer) { $0.append(event) }
         }
@@ -126,7 +126,7 @@ import TraceWire
         let bench = try ProcessorBench(.io)
         // Of reads and writes.
         var (bytes, operations) = ([0, 0] as [UInt64], [0, 0] as [UInt64])
-        var definedSeries = bytes
+        var told = bytes
         var (sumBytes, sumOperations) = (bytes, operations)
         var counted = operations
         for number in 0..<800 {
@@ -148,7 +148,7 @@ import TraceWire
                 sumBytes[kind] += bytes[kind] - before
                 sumOperations[kind] += operations[kind] - counted[kind]
             }
-            (definedSeries, counted) = (bytes, operations)
+            (told, counted) = (bytes, operations)
             try bench.send(semantics: .neutracer) { $0.append(event) }
         }
         let samples = bench.samples()
@@ -211,7 +211,7 @@ import TraceWire
             // Sums of sums, of which nothing is made.
             event.onCPUMicroseconds = UInt64(number * number * 1_000)
             for kind in 0..<2 { sums[kind] += counts[kind] - told[kind] }
-            definedSeries = counts
+            told = counts
             try bench.send(semantics: .neutracer) { $0.append(event) }
         }
         let samples = bench.samples()

@@ -102,7 +102,7 @@ import TraceWire
         let (output, reserved, wire) = try written(resource) { batch, _ in send(bare, to: &batch) }
         #expect(output <= reserved + wire * 18, "each stands in its event's row")
         let bench = try ProcessorBench(resource)
-        let definedSeries = BatchEncoder.Anomaly(
+        let told = BatchEncoder.Anomaly(
             description: "a leak of 4096 bytes in the pool",
             severity: 0.5
         )

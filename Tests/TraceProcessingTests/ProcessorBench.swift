@@ -269,7 +269,7 @@ struct Samples {
 
     init(_ slots: [SlotSamples]) {
         for slot in slots {
-            var definedSeries: Set<Key> = []
+            var told: Set<Key> = []
             for sample in slot.samples {
                 if !sample.isWellFormed { Issue.record("\(sample) is not well formed") }
                 let key = Key(family: sample.family, labels: sample.labels)

@@ -69,7 +69,7 @@ import TraceWire
         }
         let found = Set(try RuleBench.findings(of: bench))
         for rule in Set(planted.union(found).map(\.rule)).sorted() {
-            let (definedSeries, real) = (
+            let (told, real) = (
                 found.filter { $0.rule == rule }, planted.filter { $0.rule == rule }
             )
             let right = Double(told.intersection(real).count)
@@ -175,7 +175,7 @@ import TraceWire
             }
             if pid == 110, second == 2_500 { release(0xDEAD_0000, after: 2) }
             guard pid == 118, second == 1_000 else { return }
-            let definedSeries = BatchEncoder.Anomaly(
+            let told = BatchEncoder.Anomaly(
                 description: "as the agent sees it",
                 severity: 0.5
             )

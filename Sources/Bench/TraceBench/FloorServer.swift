@@ -70,7 +70,7 @@ package final class FloorProcess {
         unsafe posix_spawn_file_actions_adddup2(&actions, output.writing, STDOUT_FILENO)
         var child = pid_t()
         let arguments = unsafe [strdup(program), strdup("floor"), nil]
-        defer { for unsafeargument in unsafe arguments { unsafe free(argument) } }
+        defer { for index in unsafe arguments.indices { unsafe free(arguments[index]) } }
         let code = unsafe posix_spawn(&child, program, &actions, nil, arguments, environ)
         Glibc.close(input.reading)
         Glibc.close(output.writing)

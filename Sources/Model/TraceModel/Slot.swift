@@ -15,7 +15,9 @@ package enum Slot {
     /// Returns the FNV-1a hash of a host name. Computed once per batch.
     @inlinable package static func hash(host: UnsafeRawBufferPointer) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for unsafebyte in unsafe host { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        for index in host.indices {
+            hash = unsafe (hash ^ UInt64(host[index])) &* 0x0000_0100_0000_01B3
+        }
         return hash
     }
 }

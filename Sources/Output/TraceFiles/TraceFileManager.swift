@@ -184,9 +184,10 @@ package final class TraceFileManager {
 
     /// Calls `body` with every buffer that has rows or names in the open window.
     func forEachLive(_ body: (RunBuffer) throws(SystemError) -> Void) throws(SystemError) {
-        for unsafe(index, buffer) in unsafe ledger.live.enumerated() {
+        let live = unsafe ledger.live
+        for index in unsafe live.indices {
             if index % 64 == 63 { onProgress() }
-            try unsafe body(buffer.takeUnretainedValue())
+            try unsafe body(live[index].takeUnretainedValue())
         }
     }
 

@@ -26,9 +26,9 @@ final class FoldedStacks {
     func add(process: UnsafeRawBufferPointer, frames: [UnsafeRawBufferPointer]) throws {
         line.removeAll(keepingCapacity: true)
         unsafe append(process)
-        for unsafeframe in unsafe frames.reversed() {
+        for index in unsafe frames.indices.reversed() {
             line.append(UInt8(ascii: ";"))
-            unsafe append(frame)
+            unsafe append(frames[index])
         }
         if let known = counts[line] {
             counts[line] = known + 1
@@ -75,11 +75,11 @@ final class FoldedStacks {
 
     /// Replaces `;`, which separates frames, and control characters, which would end the line.
     private func append(_ text: UnsafeRawBufferPointer) {
-        for unsafebyte in unsafe text {
-            switch byte {
+        for index in text.indices {
+            switch unsafe text[index] {
             case UInt8(ascii: ";"): line.append(UInt8(ascii: ":"))
             case 0..<0x20: line.append(UInt8(ascii: " "))
-            default: line.append(byte)
+            default: unsafe line.append(text[index])
             }
         }
     }

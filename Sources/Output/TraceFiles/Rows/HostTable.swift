@@ -73,7 +73,7 @@ final class HostTable {
         self.countMax = countMax
     }
 
-    deinit { for unsafefield in unsafe fields { unsafe field?.deallocate() } }
+    deinit { for index in unsafe fields.indices { unsafe fields[index]?.deallocate() } }
 
     /// One more than the greatest number in use.
     var indexEnd: Int { unsafe hosts.count }

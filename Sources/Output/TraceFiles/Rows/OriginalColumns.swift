@@ -45,7 +45,8 @@ struct OriginalColumns {
             separator: UInt8(ascii: ","),
             omittingEmptySubsequences: false
         )
-        for unsafe(position, field) in unsafe fields.enumerated() {
+        for position in unsafe fields.indices {
+            let field = unsafe fields[position]
             if position > 0 { text.append(byte: UInt8(ascii: ",")) }
             if unsafe field.isEmpty {
                 text.append("0.0")

@@ -68,7 +68,8 @@ extension RawBuffer {
     /// Appends one frame of a stack-message line. `|` is escaped because it separates frames; control characters, which
     /// would end the line, become spaces.
     mutating func append(stackFrame frame: UnsafeRawBufferPointer) {
-        for unsafebyte in unsafe frame {
+        for index in frame.indices {
+            let byte = unsafe frame[index]
             switch byte {
             case UInt8(ascii: "|"): append("\\u007c")
             case 0..<0x20: append(byte: UInt8(ascii: " "))

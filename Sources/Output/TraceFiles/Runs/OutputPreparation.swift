@@ -216,9 +216,9 @@ struct OutputPreparation {
         text.appendDecimal(row.pid)
         text.append(byte: UInt8(ascii: "|"))
         unsafe text.appendDecimal(UInt64(frames.count))
-        for unsafeframe in unsafe frames {
+        for index in unsafe frames.indices {
             text.append(byte: UInt8(ascii: "|"))
-            unsafe text.append(stackFrame: frame)
+            unsafe text.append(stackFrame: frames[index])
         }
         text.append(byte: UInt8(ascii: "\n"))
     }

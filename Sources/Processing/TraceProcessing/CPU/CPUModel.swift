@@ -32,7 +32,7 @@ struct CPUModel: ProcessModel, ~Copyable {
     init() {}
 
     mutating func apply(_ event: UnsafePointer<CPUEvent>, _ context: inout EventContext) {
-        let event = unsafe event.pointee
+        let event = event.pointee
         let comm = context.text(event.comm)
         observe(event, comm.view, &context)
         let numbers = CPUNumbers(event)
@@ -57,23 +57,23 @@ struct CPUModel: ProcessModel, ~Copyable {
         let sample = normaliser.take(event, process, context)
         sentOnTime = event.onCPUMicroseconds
         sentOffTime = event.offCPUMicroseconds
-        unsafe context.activity.pointee.utilization(percent: sample.utilizationPercent)
-        unsafe context.activity.pointee.cpu(
+        context.activity.pointee.utilization(percent: sample.utilizationPercent)
+        context.activity.pointee.cpu(
             onTime: sample.onTime.inWindow,
             offTime: sample.offTime.inWindow,
             migrations: sample.migrations.inWindow,
             numaMigrations: sample.numaMigrations.inWindow
         )
-        let account = unsafe accounts.account(of: process, comm: comm, identity)
-        unsafe account.pointee.onTime.add(sample.onTime.counted)
-        unsafe account.pointee.offTime.add(sample.offTime.counted)
-        unsafe account.pointee.migrations.add(sample.migrations.counted)
-        unsafe account.pointee.numaMigrations.add(sample.numaMigrations.counted)
+        let account = accounts.account(of: process, comm: comm, identity)
+        account.pointee.onTime.add(sample.onTime.counted)
+        account.pointee.offTime.add(sample.offTime.counted)
+        account.pointee.migrations.add(sample.migrations.counted)
+        account.pointee.numaMigrations.add(sample.numaMigrations.counted)
         let hasRate = migrationRate.note(normaliser.migrations.total, at: context.time)
         let hasNumaRate = numaRate.note(normaliser.numaMigrations.total, at: context.time)
         utilization.note(sample.utilizationPercent)
         visited.insert(event.cpuID)
-        if visits.note(event.cpuID) { unsafe context.activity.pointee.moved() }
+        if visits.note(event.cpuID) { context.activity.pointee.moved() }
         let name = identity.name.view
         rules.evaluate(sample, event, cpusSeen: visited.count, of: name, context)
         if hasRate {
@@ -143,7 +143,7 @@ struct CPUModel: ProcessModel, ~Copyable {
     ) {
         var text = RawBuffer(capacity: 32)
         var place = UInt32.max
-        unsafe withUnsafePointer(to: QuantileSketch()) { none in
+        withUnsafePointer(to: QuantileSketch()) { none in
             visits.takeWindow { number, counts, samples in
                 var values = SummaryValues()
                 values[0] = counts.samples
@@ -152,7 +152,7 @@ struct CPUModel: ProcessModel, ~Copyable {
                 text.removeAll()
                 text.appendDecimal(UInt64(number))
                 if number == CPUSet.numberMax { text.append("+") }
-                unsafe visit(
+                visit(
                     SummaryPart(item: ByteView(text.bytes), values: values, sketch: none),
                     1,
                     &place

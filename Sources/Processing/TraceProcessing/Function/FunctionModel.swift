@@ -30,14 +30,12 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ found: Int
     ) -> Int {
         if look == 0 {
-            unsafe threads.prefetchIndex(event.pointee.threadID)
-            return unsafe functions.prefetchIndex(
-                event.pointee.functionName.cut(at: Limits.nameBytesMax)
-            )
+            threads.prefetchIndex(event.pointee.threadID)
+            return functions.prefetchIndex(event.pointee.functionName.cut(at: Limits.nameBytesMax))
         }
         if look == 1 { return functions.prefetchPlace(found) }
         guard found >= 0 else { return found }
-        let isExit = unsafe event.pointee.eventType == 1
+        let isExit = event.pointee.eventType == 1
         if look == 2 {
             functions.prefetchStatistics(found, isExit: isExit)
         } else {
@@ -48,26 +46,21 @@ struct FunctionModel: ProcessModel, ~Copyable {
     }
 
     mutating func apply(_ event: UnsafePointer<FunctionEvent>, _ context: inout EventContext) {
-        let (function, name) = unsafe functions.position(
-            of: FunctionNormaliser.name(of: event),
-            context
-        )
-        if unsafe name.view.count < event.pointee.functionName.count {
-            unsafe context.totals.pointee.namesCut += 1
+        let (function, name) = functions.position(of: FunctionNormaliser.name(of: event), context)
+        if name.view.count < event.pointee.functionName.count {
+            context.totals.pointee.namesCut += 1
         }
-        let row = unsafe FunctionRow(event, name: name)
+        let row = FunctionRow(event, name: name)
         if FunctionNormaliser.isSampled(context) {
-            unsafe context.activity.pointee.called(
-                functions.count(function, event, used: context.used)
-            )
-            return unsafe applySampled(event, row, function: function, context)
+            context.activity.pointee.called(functions.count(function, event, used: context.used))
+            return applySampled(event, row, function: function, context)
         }
-        if unsafe event.pointee.eventType == 1 {
-            unsafe exit(event, row, function: function, &context)
+        if event.pointee.eventType == 1 {
+            exit(event, row, function: function, &context)
         } else {
-            unsafe enter(event, row, function: function, &context)
+            enter(event, row, function: function, &context)
         }
-        unsafe functions.touch(function, event, used: context.used)
+        functions.touch(function, event, used: context.used)
     }
 
     // MARK: All events are sent
@@ -80,8 +73,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ context: inout EventContext
     ) {
         functions.entered(function)
-        unsafe context.activity.pointee.called(1)
-        let isSlice = unsafe threads.push(
+        context.activity.pointee.called(1)
+        let isSlice = threads.push(
             OpenCalls.Call(
                 cookie: event.pointee.cookie,
                 function: UInt32(function),
@@ -93,7 +86,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             context.totals
         )
         // An event that is neither entry nor exit is kept as an entry, with its type as an argument.
-        unsafe row.writeEvent(
+        row.writeEvent(
             isSlice ? .begin : .instant,
             duration: nil,
             eventType: event.pointee.eventType != 0 || !isSlice ? event.pointee.eventType : nil,
@@ -107,7 +100,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         function: Int,
         _ context: inout EventContext
     ) {
-        let ended = unsafe threads.pop(
+        let ended = threads.pop(
             cookie: event.pointee.cookie,
             function: UInt32(function),
             tid: context.tid,
@@ -127,7 +120,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         }
         // An end without a begin would close another call of the same name.
         let isInstant = ended?.call.isInstant ?? true
-        unsafe row.writeEvent(
+        row.writeEvent(
             isInstant ? .instant : .end,
             duration: ended?.nanoseconds,
             eventType: isInstant ? event.pointee.eventType : nil,
@@ -138,7 +131,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             functions.unmatched(function)
             return row.writeExit(duration: ended?.nanoseconds, isSlow: false, context)
         }
-        unsafe context.activity.pointee.wasOpen(nanoseconds: UInt64(ended.openNanoseconds))
+        context.activity.pointee.wasOpen(nanoseconds: UInt64(ended.openNanoseconds))
         complete(
             row,
             function: function,
@@ -156,8 +149,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         function: Int,
         _ context: EventContext
     ) {
-        let isExit = unsafe event.pointee.eventType == 1
-        let record = unsafe SampledCalls.Record(
+        let isExit = event.pointee.eventType == 1
+        let record = SampledCalls.Record(
             cookie: event.pointee.cookie,
             callCount: event.pointee.callCount,
             averageMicroseconds: event.pointee.averageDurationMicroseconds,
@@ -170,11 +163,11 @@ struct FunctionModel: ProcessModel, ~Copyable {
             isSlice: context.stamp == context.time
         )
         guard isExit else {
-            unsafe sampled.enter(record, used: context.used, context.totals)
+            sampled.enter(record, used: context.used, context.totals)
             return writeReady(context)
         }
         let call = sampled.exit(record, used: context.used) { Self.isPossible(from: $0, context) }
-        unsafe context.activity.pointee.wasOpen(nanoseconds: sampled.takeSettled())
+        context.activity.pointee.wasOpen(nanoseconds: sampled.takeSettled())
         // Rows come before what the rules find in the call.
         writeReady(context)
         exitSampled(call, row, function: function, context)
@@ -204,7 +197,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         guard sampled.ready.count > 0 else { return }
         var context = context
         let (stamp, tid) = (context.stamp, context.tid)
-        for unsaferecord in unsafe sampled.ready.elements {
+        for record in sampled.ready.elements {
             context.move(to: record.time, thread: record.tid)
             write(record, context)
         }
@@ -252,7 +245,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
     ) {
         while context.stamp % resolution != 0 { resolution /= 10 }
         let isSlow = Double(nanoseconds) / 1e6 > context.threshold(.slowCallMilliseconds)
-        if isSlow { unsafe context.activity.pointee.calledSlowly() }
+        if isSlow { context.activity.pointee.calledSlowly() }
         functions.completed(
             function,
             nanoseconds: nanoseconds,
@@ -301,8 +294,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
     /// Repeats the calls open at the rotation in the new file, with their own times, within the slot's budget.
     mutating func windowBegins(_ context: inout EventContext) {
         let context = context
-        let totals = unsafe context.totals
-        let allowance = unsafe totals.pointee.repetition.allowance(
+        let totals = context.totals
+        let allowance = totals.pointee.repetition.allowance(
             in: context.files.window,
             events: totals.pointee.events
         )
@@ -317,8 +310,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
                 Self.writeContinued(call.cookie, name, tid: tid, at: call.began, context)
             }
         )
-        unsafe totals.pointee.repetition.spend(bytes)
-        unsafe totals.pointee.callsNotRepeated &+= UInt64(omitted)
+        totals.pointee.repetition.spend(bytes)
+        totals.pointee.callsNotRepeated &+= UInt64(omitted)
     }
 
     private static func writeContinued(
@@ -339,8 +332,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {
-        unsafe activity.pointee.wasOpen(nanoseconds: threads.takeOpenTime())
-        unsafe functions.takeWindow(activity, visit)
+        activity.pointee.wasOpen(nanoseconds: threads.takeOpenTime())
+        functions.takeWindow(activity, visit)
     }
 
     // MARK: Bounds
@@ -363,19 +356,17 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ owner: StateOwner,
         context: () -> EventContext
     ) {
-        unsafe threads.giveUp(&sweep, owner.totals)
-        unsafe sampled.giveUp(&sweep, owner.totals)
+        threads.giveUp(&sweep, owner.totals)
+        sampled.giveUp(&sweep, owner.totals)
         if sampled.ready.count > 0 { writeReady(context()) }
         var isOpen = RawArray<Bool>(capacity: max(functions.count, 1))
         for _ in 0..<functions.count { isOpen.append(false) }
         threads.visitFunctions { isOpen[Int($0)] = true }
         sampled.visitFunctions { isOpen[Int($0)] = true }
-        guard let positions = unsafe functions.giveUp(&sweep, isOpen: isOpen, owner.totals) else {
-            return
-        }
+        guard let positions = functions.giveUp(&sweep, isOpen: isOpen, owner.totals) else { return }
         threads.moveFunctions(positions)
         sampled.moveFunctions(positions, count: functions.count)
-        unsafe owner.suppressed.pointee.moveKeys { key in
+        owner.suppressed.pointee.moveKeys { key in
             let position = key < UInt64(positions.count) ? positions[Int(key)] : .max
             return position == .max ? nil : UInt64(position)
         }

@@ -15,7 +15,7 @@ enum FunctionNormaliser {
     /// Returns the function's name, of at most `Limits.nameBytesMax`. The original calls a nameless function
     /// `unknown`.
     @inline(__always) static func name(of event: UnsafePointer<FunctionEvent>) -> ByteView {
-        let name = unsafe event.pointee.functionName
+        let name = event.pointee.functionName
         return name.isEmpty ? ByteView("unknown") : name.cut(at: Limits.nameBytesMax)
     }
 }

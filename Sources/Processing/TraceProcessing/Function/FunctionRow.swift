@@ -11,9 +11,9 @@ struct FunctionRow {
 
     @inline(__always) init(_ event: UnsafePointer<FunctionEvent>, name: EventText) {
         self.name = name
-        cookie = unsafe NumberText(event.pointee.cookie)
-        callCount = unsafe NumberText(event.pointee.callCount)
-        averageMicroseconds = unsafe NumberText(event.pointee.averageDurationMicroseconds)
+        cookie = NumberText(event.pointee.cookie)
+        callCount = NumberText(event.pointee.callCount)
+        averageMicroseconds = NumberText(event.pointee.averageDurationMicroseconds)
     }
 
     /// Creates the texts of an event that was deferred.

@@ -78,41 +78,36 @@ struct FunctionStatistics: ~Copyable {
     /// Adds the counts of another function, which is evicted, including those of the open window. Takes a pointer,
     /// because the compiler would copy the value.
     mutating func absorb(_ other: UnsafePointer<FunctionStatistics>) {
-        let isEstimated = unsafe isSampled || other.pointee.isSampled
+        let isEstimated = isSampled || other.pointee.isSampled
         if isEstimated {
-            let calls = unsafe max(Double(entries) + Double(other.pointee.entries), 1)
+            let calls = max(Double(entries) + Double(other.pointee.entries), 1)
             let sum =
-                unsafe Double(averageMicroseconds) * Double(entries) + Double(
+                Double(averageMicroseconds) * Double(entries) + Double(
                     other.pointee.averageMicroseconds
                 )
                 * Double(other.pointee.entries)
             averageMicroseconds = UInt64(sum / calls)
         }
         isSampled = isEstimated
-        unsafe Self.add(
-            other.pointee.entries,
-            of: other.pointee.mark.entries,
-            to: &entries,
-            &mark.entries
-        )
-        unsafe Self.add(
+        Self.add(other.pointee.entries, of: other.pointee.mark.entries, to: &entries, &mark.entries)
+        Self.add(
             other.pointee.completed,
             of: other.pointee.mark.completed,
             to: &completed,
             &mark.completed
         )
-        unsafe Self.add(other.pointee.slow, of: other.pointee.mark.slow, to: &slow, &mark.slow)
-        unsafe Self.add(
+        Self.add(other.pointee.slow, of: other.pointee.mark.slow, to: &slow, &mark.slow)
+        Self.add(
             other.pointee.unmatchedExits,
             of: other.pointee.mark.unmatchedExits,
             to: &unmatchedExits,
             &mark.unmatchedExits
         )
-        unsafe total.add(other.pointee.total.value)
-        maxNanoseconds = unsafe max(maxNanoseconds, other.pointee.maxNanoseconds)
-        for index in buckets.indices { unsafe buckets[index] &+= other.pointee.buckets[index] }
-        unsafe window.merge(other.pointee.window)
-        lastUsed = unsafe max(lastUsed, other.pointee.lastUsed)
+        total.add(other.pointee.total.value)
+        maxNanoseconds = max(maxNanoseconds, other.pointee.maxNanoseconds)
+        for index in buckets.indices { buckets[index] &+= other.pointee.buckets[index] }
+        window.merge(other.pointee.window)
+        lastUsed = max(lastUsed, other.pointee.lastUsed)
     }
 
     /// Adds a count. Its part in the open window is the count's distance from its mark.
@@ -155,8 +150,8 @@ struct FunctionStatistics: ~Copyable {
         values[7] = isSampled ? estimate : window.totalNanoseconds
         values[8] = isSampled ? calls : pairs
         let item = name.view
-        unsafe window.withSketch { sketch in
-            unsafe visit(SummaryPart(item: item, values: values, sketch: sketch), &place)
+        window.withSketch { sketch in
+            visit(SummaryPart(item: item, values: values, sketch: sketch), &place)
         }
         window.removeAll()
         mark = currentMark

@@ -49,17 +49,17 @@ struct FunctionTable: ~Copyable {
             position = known
         } else {
             position = append(FunctionStatistics(name: shown), hash)
-            unsafe statistics[position].pointee.mayReturn = hasGivenUp
+            statistics[position].pointee.mayReturn = hasGivenUp
         }
         return (position, EventText(shown, isPlain: isPlain(position)))
     }
 
     @inline(__always) private func isNamed(_ position: Int, _ name: ByteView) -> Bool {
-        unsafe statistics[position].pointee.name.equals(name)
+        statistics[position].pointee.name.equals(name)
     }
 
     @inline(__always) private func isPlain(_ position: Int) -> Bool {
-        unsafe statistics[position].pointee.name.isPlain
+        statistics[position].pointee.name.isPlain
     }
 
     // MARK: Prefetching
@@ -82,7 +82,7 @@ struct FunctionTable: ~Copyable {
     @inline(__always) func prefetchStatistics(_ position: Int, isExit: Bool) {
         // Functions may have been evicted since the position was found.
         guard position < statistics.count else { return }
-        unsafe prefetch(
+        prefetch(
             statistics[position],
             byteCount: isExit ? FunctionStatistics.exitBytes : FunctionStatistics.eventBytes
         )
@@ -90,12 +90,12 @@ struct FunctionTable: ~Copyable {
 
     @inline(__always) func prefetchSketch(_ position: Int) {
         guard position < statistics.count else { return }
-        unsafe statistics[position].pointee.prefetchSketch()
+        statistics[position].pointee.prefetchSketch()
     }
 
     @inline(__always) func prefetchName(_ position: Int) {
         guard position < statistics.count else { return }
-        if let start = unsafe name(of: position).start { unsafe prefetch(start) }
+        if let start = name(of: position).start { prefetch(start) }
     }
 
     // MARK: Functions
@@ -108,18 +108,16 @@ struct FunctionTable: ~Copyable {
 
     var count: Int { statistics.count }
 
-    func name(of position: Int) -> ByteView { unsafe statistics[position].pointee.name.view }
+    func name(of position: Int) -> ByteView { statistics[position].pointee.name.view }
 
     func text(of position: Int) -> EventText {
         EventText(name(of: position), isPlain: isPlain(position))
     }
 
-    @inline(__always) func entered(_ position: Int) {
-        unsafe statistics[position].pointee.entries += 1
-    }
+    @inline(__always) func entered(_ position: Int) { statistics[position].pointee.entries += 1 }
 
     @inline(__always) func unmatched(_ position: Int) {
-        unsafe statistics[position].pointee.unmatchedExits += 1
+        statistics[position].pointee.unmatchedExits += 1
     }
 
     @inline(__always) func completed(
@@ -128,7 +126,7 @@ struct FunctionTable: ~Copyable {
         selfNanoseconds: Int64,
         isSlow: Bool
     ) {
-        unsafe statistics[position].pointee.complete(
+        statistics[position].pointee.complete(
             nanoseconds: nanoseconds,
             selfNanoseconds: selfNanoseconds,
             isSlow: isSlow
@@ -142,8 +140,8 @@ struct FunctionTable: ~Copyable {
         used: StateSweep.Stamp
     ) -> UInt64 {
         change(position)
-        unsafe statistics[position].pointee.lastUsed = used
-        return unsafe statistics[position].pointee.count(
+        statistics[position].pointee.lastUsed = used
+        return statistics[position].pointee.count(
             event.pointee.callCount,
             averageMicroseconds: event.pointee.averageDurationMicroseconds
         )
@@ -157,8 +155,8 @@ struct FunctionTable: ~Copyable {
         isSlow: Bool,
         _ context: EventContext
     ) {
-        let function = unsafe statistics[position]
-        unsafe function.pointee.rules.evaluate(
+        let function = statistics[position]
+        function.pointee.rules.evaluate(
             nanoseconds: nanoseconds,
             resolution: resolution,
             isSlow: isSlow,
@@ -169,8 +167,8 @@ struct FunctionTable: ~Copyable {
     }
 
     func evaluateOpen(_ position: Int, nanoseconds: Int64, _ context: EventContext) {
-        let function = unsafe statistics[position]
-        unsafe function.pointee.rules.evaluateOpen(
+        let function = statistics[position]
+        function.pointee.rules.evaluateOpen(
             nanoseconds: nanoseconds,
             of: function.pointee.name.view,
             key: UInt64(position),
@@ -184,28 +182,25 @@ struct FunctionTable: ~Copyable {
         _ event: UnsafePointer<FunctionEvent>,
         used: StateSweep.Stamp
     ) {
-        unsafe statistics[position].pointee.lastUsed = used
-        unsafe statistics[position].pointee.callCount = unsafe event.pointee.callCount
-        unsafe statistics[position].pointee.averageMicroseconds = unsafe event.pointee
-            .averageDurationMicroseconds
+        statistics[position].pointee.lastUsed = used
+        statistics[position].pointee.callCount = event.pointee.callCount
+        statistics[position].pointee.averageMicroseconds = event.pointee.averageDurationMicroseconds
         change(position)
     }
 
     @inline(__always) private mutating func change(_ position: Int) {
-        guard unsafe !statistics[position].pointee.isDirty else { return }
-        unsafe statistics[position].pointee.isDirty = true
+        guard !statistics[position].pointee.isDirty else { return }
+        statistics[position].pointee.isDirty = true
         dirty.append(position)
     }
 
     mutating func collect(_ series: inout SeriesWriter, all: Bool) {
         if all {
-            for position in 0..<statistics.count {
-                unsafe statistics[position].pointee.collect(&series)
-            }
+            for position in 0..<statistics.count { statistics[position].pointee.collect(&series) }
         } else {
-            for position in dirty { unsafe statistics[position].pointee.collect(&series) }
+            for position in dirty { statistics[position].pointee.collect(&series) }
         }
-        for position in dirty { unsafe statistics[position].pointee.isDirty = false }
+        for position in dirty { statistics[position].pointee.isDirty = false }
         dirty.removeAll(keepingCapacity: true)
     }
 
@@ -218,7 +213,7 @@ struct FunctionTable: ~Copyable {
         let (ahead, sketchAhead) = (8, 4)
         for position in 0..<statistics.count {
             if position + ahead < statistics.count {
-                unsafe prefetch(
+                prefetch(
                     statistics[position + ahead],
                     byteCount: MemoryLayout<FunctionStatistics>.size
                 )
@@ -227,11 +222,11 @@ struct FunctionTable: ~Copyable {
                 prefetchName(position + sketchAhead)
                 prefetchSketch(position + sketchAhead)
             }
-            unsafe statistics[position].pointee.takeWindow { part, place in
+            statistics[position].pointee.takeWindow { part, place in
                 if part.item.count < Limits.summaryNameBytesMax {
                     visit(part, 1, &place)
                 } else {
-                    unsafe activity.pointee.called(part)
+                    activity.pointee.called(part)
                 }
             }
         }
@@ -242,8 +237,8 @@ struct FunctionTable: ~Copyable {
     borrowing func noteEntries(_ sweep: inout StateSweep) {
         for position in 0..<statistics.count {
             statistics.prefetch(position + EntryStore<FunctionStatistics>.ahead)
-            let function = unsafe statistics[position]
-            unsafe sweep.note(function.pointee.lastUsed, bytes: function.pointee.stateBytes)
+            let function = statistics[position]
+            sweep.note(function.pointee.lastUsed, bytes: function.pointee.stateBytes)
         }
     }
 
@@ -261,10 +256,10 @@ struct FunctionTable: ~Copyable {
         var kept: UInt32 = 0
         for position in 0..<known {
             statistics.prefetch(position + EntryStore<FunctionStatistics>.ahead)
-            let function = unsafe statistics[position]
-            let bytes = unsafe function.pointee.stateBytes
+            let function = statistics[position]
+            let bytes = function.pointee.stateBytes
             guard position != other, !isOpen[position],
-                unsafe sweep.takes(function.pointee.lastUsed, bytes: bytes)
+                sweep.takes(function.pointee.lastUsed, bytes: bytes)
             else {
                 positions.append(kept)
                 kept += 1
@@ -274,13 +269,13 @@ struct FunctionTable: ~Copyable {
                 other
                 ?? append(FunctionStatistics(name: Self.otherName), NameHash.of(Self.otherName))
             other = into
-            unsafe statistics[into].pointee.absorb(function)
+            statistics[into].pointee.absorb(function)
             change(into)
             positions.append(.max)
             stateBytes -= bytes
         }
         guard kept < known else { return nil }
-        unsafe totals.pointee.functionsEvicted += UInt64(known - Int(kept))
+        totals.pointee.functionsEvicted += UInt64(known - Int(kept))
         hasGivenUp = true
         if statistics.count > known { positions.append(kept) }
         move(to: positions)
@@ -309,7 +304,7 @@ struct FunctionTable: ~Copyable {
         let namesAhead = 8
         for position in 0..<statistics.count {
             if position + namesAhead < statistics.count { prefetchName(position + namesAhead) }
-            unsafe statistics[position].pointee.encode(into: &buffer)
+            statistics[position].pointee.encode(into: &buffer)
         }
     }
 

@@ -22,11 +22,11 @@ struct FunctionWindow {
 
     /// Prefetches the sketch.
     @inline(__always) mutating func prefetchSketch() {
-        unsafe withUnsafePointer(to: &sketch) { unsafe QuantileSketch.prefetch($0) }
+        withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) }
     }
 
     @inline(__always) mutating func withSketch(_ body: (UnsafePointer<QuantileSketch>) -> Void) {
-        unsafe withUnsafePointer(to: &sketch) { unsafe body($0) }
+        withUnsafePointer(to: &sketch) { body($0) }
     }
 
     /// Adds another function's values of the window.

@@ -109,7 +109,7 @@ struct OpenCalls: ~Copyable {
         call.isInstant = threads[thread].isFull
         call.isSliceSomewhere = !call.isInstant
         if threads[thread].calls.count >= Limits.openCallsPerThreadMax {
-            unsafe giveUpOutermost(thread, totals)
+            giveUpOutermost(thread, totals)
         }
         threads[thread].calls.append(call)
         if !call.isInstant { threads[thread].slices += 1 }
@@ -129,7 +129,7 @@ struct OpenCalls: ~Copyable {
         threads[thread].abandoned += slices
         threads[thread].calls.removeFirst(count)
         openCount -= count
-        unsafe totals.pointee.openCallsEvicted += UInt64(count)
+        totals.pointee.openCallsEvicted += UInt64(count)
     }
 
     /// Ends a call at `time` and returns it, or nil if no open call matches. The innermost match is taken, so that
@@ -306,12 +306,12 @@ struct OpenCalls: ~Copyable {
                 continue
             }
             openCount -= threads[position].calls.count
-            unsafe totals.pointee.openCallsEvicted += UInt64(threads[position].calls.count)
+            totals.pointee.openCallsEvicted += UInt64(threads[position].calls.count)
             positions.append(.max)
         }
         last = -1
         guard kept < known else { return }
-        unsafe totals.pointee.threadsEvicted += UInt64(known - kept)
+        totals.pointee.threadsEvicted += UInt64(known - kept)
         threads.removeLast(known - kept)
         index.move(to: positions)
     }

@@ -125,7 +125,7 @@ struct SampledCalls: ~Copyable {
             giveUp(threads[thread].records.count - 1, of: thread)
         }
         if threads[thread].records.count >= Self.waitingPerThreadMax {
-            unsafe giveUpOlderHalf(of: thread, totals)
+            giveUpOlderHalf(of: thread, totals)
         }
         var record = record
         record.isSlice = record.isSlice && record.time >= threads[thread].shownUntil
@@ -245,7 +245,7 @@ struct SampledCalls: ~Copyable {
         for position in (0..<half).reversed() where threads[thread].records[position].kind == .open
         {
             giveUp(position, of: thread)
-            unsafe totals.pointee.openCallsEvicted += 1
+            totals.pointee.openCallsEvicted += 1
         }
         release(from: 0, of: thread)
     }
@@ -381,12 +381,12 @@ struct SampledCalls: ~Copyable {
                 kept += 1
                 continue
             }
-            unsafe giveUpAll(of: thread, totals)
+            giveUpAll(of: thread, totals)
             positions.append(.max)
         }
         last = -1
         guard kept < known else { return }
-        unsafe totals.pointee.threadsEvicted += UInt64(known - kept)
+        totals.pointee.threadsEvicted += UInt64(known - kept)
         threads.removeLast(known - kept)
         index.move(to: positions)
     }
@@ -396,7 +396,7 @@ struct SampledCalls: ~Copyable {
         for position in threads[thread].records.indices.reversed()
         where threads[thread].records[position].kind == .open {
             giveUp(position, of: thread)
-            unsafe totals.pointee.openCallsEvicted += 1
+            totals.pointee.openCallsEvicted += 1
         }
         for record in threads[thread].records { ready.append(record) }
         waitingCount -= threads[thread].records.count
@@ -432,7 +432,7 @@ struct SampledCalls: ~Copyable {
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt32(counts.count))
-        for unsafecount in unsafe counts.elements { buffer.append(varint: count) }
+        for count in counts.elements { buffer.append(varint: count) }
         buffer.append(varint: settledNanoseconds)
         buffer.append(integer: UInt32(threads.count))
         for thread in threads {

@@ -9,20 +9,18 @@ struct GPUFrames: IteratorProtocol {
 
     /// Returns the next frame, which may be empty; nil after the last one, and at once if the text is empty.
     mutating func next() -> ByteView? {
-        guard let start = unsafe text.start, at < text.count else { return nil }
-        let rest = unsafe UnsafeRawBufferPointer(start: start + at, count: text.count - at)
-        let length = unsafe rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.count
+        guard let start = text.start, at < text.count else { return nil }
+        let rest = UnsafeRawBufferPointer(start: start + at, count: text.count - at)
+        let length = rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.count
         at += length + 1
-        return unsafe ByteView(start: rest.baseAddress, count: length)
+        return ByteView(start: rest.baseAddress, count: length)
     }
 
     /// Returns whether the stack-message file shows the frame: it is neither blank nor CUDA's own entry.
     static func isShown(_ frame: ByteView) -> Bool {
-        guard let first = unsafe frame.buffer.firstIndex(where: { !isBlank($0) }) else {
-            return false
-        }
-        let trimmed = unsafe UnsafeRawBufferPointer(rebasing: frame.buffer[first...])
-        return unsafe !trimmed.starts(with: ByteView("cudaLaunchKernel").buffer)
+        guard let first = frame.buffer.firstIndex(where: { !isBlank($0) }) else { return false }
+        let trimmed = UnsafeRawBufferPointer(rebasing: frame.buffer[first...])
+        return !trimmed.starts(with: ByteView("cudaLaunchKernel").buffer)
     }
 
     private static func isBlank(_ byte: UInt8) -> Bool {

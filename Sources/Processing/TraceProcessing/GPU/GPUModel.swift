@@ -35,7 +35,7 @@ struct GPUModel: ProcessModel, ~Copyable {
     init() {}
 
     mutating func apply(_ event: UnsafePointer<GPUEvent>, _ context: inout EventContext) {
-        let event = unsafe event.pointee
+        let event = event.pointee
         switch event.kind {
         case .callstack: callStack(event, context)
         case .memory: memory(event, context)
@@ -49,7 +49,7 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     private mutating func memory(_ event: GPUEvent, _ context: EventContext) {
         let isLatest = context.time >= memoryTime
-        unsafe context.activity.pointee.gpuMemory(bytes: event.value, isLatest: isLatest)
+        context.activity.pointee.gpuMemory(bytes: event.value, isLatest: isLatest)
         if isLatest {
             let used = memory
             growth.evaluate(Self.growth, of: .empty, context) { _ in Double(used) }
@@ -78,10 +78,10 @@ struct GPUModel: ProcessModel, ~Copyable {
         text.argument("kernel_name", kernelName, context)
         text.argument("num_calls", event.value)
         context.endInstant(text)
-        let known = unsafe kernels.find(kernelName.view, hash: hash)
-        let kernel = unsafe known ?? newKernel(kernelName.view, hash)
-        unsafe context.activity.pointee.launched(kernel.pointee.launch(event.value, context))
-        unsafe track("GPU launches", kernel, value: kernel.pointee.total.value, context)
+        let known = kernels.find(kernelName.view, hash: hash)
+        let kernel = known ?? newKernel(kernelName.view, hash)
+        context.activity.pointee.launched(kernel.pointee.launch(event.value, context))
+        track("GPU launches", kernel, value: kernel.pointee.total.value, context)
         var row = beginRow("launch", context)
         row.column(kernelName, context)
         row.column(event.value)
@@ -93,26 +93,26 @@ struct GPUModel: ProcessModel, ~Copyable {
         _ name: ByteView,
         _ hash: UInt64?
     ) -> NamedTable<GPUSeries>.Place {
-        let kernel = unsafe kernels.insert(name, hash: hash)
-        unsafe kernel.pointee.mayReturn = hasGivenUp
-        return unsafe kernel
+        let kernel = kernels.insert(name, hash: hash)
+        kernel.pointee.mayReturn = hasGivenUp
+        return kernel
     }
 
     private mutating func transfer(_ event: GPUEvent, _ context: EventContext) {
         let kindName = context.text(event.text)
-        let kind = unsafe kinds.entry(of: kindName.view, countMax: Limits.transferKindsMax).place
+        let kind = kinds.entry(of: kindName.view, countMax: Limits.transferKindsMax).place
         let rate = GPUNormaliser.bytesPerSecond(event.value, context.semantics)
         let megabyte = GPUNormaliser.megabyte(context.semantics)
-        if unsafe kind.pointee.record(rate, megabyte: megabyte, at: context.time) {
-            unsafe kind.pointee.rules.evaluate(rate, kind: kind.pointee.name, context)
+        if kind.pointee.record(rate, megabyte: megabyte, at: context.time) {
+            kind.pointee.rules.evaluate(rate, kind: kind.pointee.name, context)
         }
-        unsafe context.activity.pointee.transferred(bytesPerSecond: rate, kind: kind.pointee.name)
+        context.activity.pointee.transferred(bytesPerSecond: rate, kind: kind.pointee.name)
         var text = context.beginEvent(.instant, "gpu", name: EventText("transfer"))
         text.argument("event_type", Int64(event.eventType))
         text.argument("mem_trans_rate", event.value)
         text.argument("kind_str", kindName, context)
         context.endInstant(text)
-        unsafe track("GPU transfer rate", kind, value: rate, context)
+        track("GPU transfer rate", kind, value: rate, context)
         var row = beginRow("transfer", context)
         row.append(",,,,")
         row.appendDecimal(event.value)
@@ -153,7 +153,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         value: UInt64,
         _ context: EventContext
     ) {
-        let key = unsafe series.pointee.name
+        let key = series.pointee.name
         context.counter(name) { text in
             text.appendJSONString(key.isEmpty ? ByteView("unnamed") : key)
             text.append(":")
@@ -182,9 +182,9 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
         let ahead = EntryStore<GPUSeries>.ahead
-        for unsafe(position, kernel) in unsafe kernels.entries.enumerated() {
+        for (position, kernel) in kernels.entries.enumerated() {
             kernels.prefetchEntry(position + ahead)
-            unsafe sweep.note(
+            sweep.note(
                 kernel.pointee.lastUsed,
                 bytes: NamedTable<GPUSeries>.bytes(of: kernel.pointee)
             )
@@ -201,26 +201,26 @@ struct GPUModel: ProcessModel, ~Copyable {
         var gone = GPUSeries(name: otherName)
         let (known, ahead) = (kernels.count, EntryStore<GPUSeries>.ahead)
         var position = 0
-        let places = unsafe kernels.entries
-        let hasGone = unsafe kernels.remove { kernel in
+        let places = kernels.entries
+        let hasGone = kernels.remove { kernel in
             position += 1
             if position + ahead < known {
-                unsafe prefetch(places[position + ahead], byteCount: MemoryLayout<GPUSeries>.size)
+                prefetch(places[position + ahead], byteCount: MemoryLayout<GPUSeries>.size)
             }
-            guard unsafe !kernel.pointee.isNamed(otherName),
-                unsafe sweep.takes(
+            guard !kernel.pointee.isNamed(otherName),
+                sweep.takes(
                     kernel.pointee.lastUsed,
                     bytes: NamedTable<GPUSeries>.bytes(of: kernel.pointee)
                 )
             else { return false }
-            unsafe gone.absorb(kernel.pointee)
+            gone.absorb(kernel.pointee)
             return true
         }
         guard hasGone else { return }
         hasGivenUp = true
-        unsafe owner.totals.pointee.functionsEvicted += UInt64(known - kernels.count)
-        let other = unsafe kernels.find(otherName) ?? kernels.insert(otherName)
-        unsafe other.pointee.absorb(gone)
+        owner.totals.pointee.functionsEvicted += UInt64(known - kernels.count)
+        let other = kernels.find(otherName) ?? kernels.insert(otherName)
+        other.pointee.absorb(gone)
     }
 
     // MARK: The open window
@@ -231,22 +231,18 @@ struct GPUModel: ProcessModel, ~Copyable {
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {
-        unsafe withUnsafePointer(to: QuantileSketch()) { none in
-            for unsafe(position, kernel) in unsafe kernels.entries.enumerated() {
+        withUnsafePointer(to: QuantileSketch()) { none in
+            for (position, kernel) in kernels.entries.enumerated() {
                 kernels.prefetchEntry(position + EntryStore<GPUSeries>.ahead)
                 kernels.prefetchName(position + EntryStore<GPUSeries>.ahead / 2)
-                let name = unsafe kernel.pointee.name
-                unsafe kernel.pointee.takeWindow { values, place in
+                let name = kernel.pointee.name
+                kernel.pointee.takeWindow { values, place in
                     if name.count < Limits.summaryNameBytesMax,
-                        unsafe activity.pointee.known(1, name) == nil
+                        activity.pointee.known(1, name) == nil
                     {
-                        unsafe visit(
-                            SummaryPart(item: name, values: values, sketch: none),
-                            1,
-                            &place
-                        )
+                        visit(SummaryPart(item: name, values: values, sketch: none), 1, &place)
                     } else {
-                        unsafe activity.pointee.launched(values, kernel: name)
+                        activity.pointee.launched(values, kernel: name)
                     }
                 }
             }
@@ -264,11 +260,11 @@ struct GPUModel: ProcessModel, ~Copyable {
     }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
-        for unsafekernel in unsafe kernels.entries where unsafe all || kernel.pointee.isDirty {
-            unsafe kernel.pointee.collectLaunches(&series)
+        for kernel in kernels.entries where all || kernel.pointee.isDirty {
+            kernel.pointee.collectLaunches(&series)
         }
-        for unsafekind in unsafe kinds.entries where unsafe all || kind.pointee.isDirty {
-            unsafe kind.pointee.collectRate(&series)
+        for kind in kinds.entries where all || kind.pointee.isDirty {
+            kind.pointee.collectRate(&series)
         }
     }
 

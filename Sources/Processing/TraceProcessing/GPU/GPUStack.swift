@@ -26,12 +26,12 @@ enum GPUStack {
                 continue
             }
             let shown = RawBuffer.shown(frame: frame, &spare)
-            if shown.count < frame.count { unsafe context.totals.pointee.namesCut += 1 }
+            if shown.count < frame.count { context.totals.pointee.namesCut += 1 }
             context.count(replaced: text.appendJSONString(shown))
         }
         text.append("],")
         guard count > Limits.stackFramesMax else { return }
-        unsafe context.totals.pointee.framesCut += UInt64(count - Limits.stackFramesMax)
+        context.totals.pointee.framesCut += UInt64(count - Limits.stackFramesMax)
     }
 
     /// Appends the shown frames, up to the bound, to the stack-message file, and returns their number. If there are
@@ -47,7 +47,7 @@ enum GPUStack {
             let shown = isPlain ? frame : RawBuffer.shown(frame: frame, &spare)
             guard GPUFrames.isShown(shown) else { continue }
             if count > 0 { scratch.text.append("\n") }
-            unsafe scratch.text.append(shown.buffer)
+            scratch.text.append(shown.buffer)
             count += 1
         }
         let end = scratch.text.count
@@ -55,11 +55,11 @@ enum GPUStack {
             scratch.text.append("pid-")
             scratch.text.appendDecimal(context.pid)
         } else {
-            unsafe scratch.text.append(context.givenName.view.buffer)
+            scratch.text.append(context.givenName.view.buffer)
         }
         if count > 0 {
-            let bytes = unsafe scratch.text.bytes
-            unsafe context.files.appendStack(
+            let bytes = scratch.text.bytes
+            context.files.appendStack(
                 host: context.host,
                 ts: context.time,
                 pid: context.pid,

@@ -32,11 +32,10 @@ struct IOAccount: NamedEntry, ~Copyable {
             operations.add(1)
         }
         // Names beyond the bound share an entry; sums over devices remain exact.
-        unsafe devices.entry(of: device, countMax: Limits.devicesPerProcessMax).place.pointee
-            .record(
-                operation,
-                milliseconds: milliseconds
-            )
+        devices.entry(of: device, countMax: Limits.devicesPerProcessMax).place.pointee.record(
+            operation,
+            milliseconds: milliseconds
+        )
     }
 
     mutating func collect(_ series: inout SeriesWriter) {
@@ -47,8 +46,8 @@ struct IOAccount: NamedEntry, ~Copyable {
         series.add(.ioOperationsTotal, operations.sample, if: hasOthers, [other])
         for operation in IOOperation.allCases {
             var latency = IOLatency()
-            for unsafedevice in unsafe devices.entries {
-                unsafe latency.add(device.pointee.latencies[operation.rawValue])
+            for device in devices.entries {
+                latency.add(device.pointee.latencies[operation.rawValue])
             }
             series.add(
                 .ioLatencySeconds,

@@ -5,7 +5,6 @@ import TraceModel
 import TraceWire
 
 /// Block device operations of one process: latencies by operation and device, and the agent's counters.
-@safe
 struct IOModel: ProcessModel, ~Copyable {
     typealias Event = IOEvent
 
@@ -28,23 +27,23 @@ struct IOModel: ProcessModel, ~Copyable {
     init() {}
 
     mutating func apply(_ event: UnsafePointer<IOEvent>, _ context: inout EventContext) {
-        let event = unsafe event.pointee
+        let event = event.pointee
         let row = IORow(
             comm: context.text(event.comm),
             operation: context.text(event.operation),
             device: context.text(event.device)
         )
         let operation = IOOperation(row.operation.view)
-        let account = unsafe observe(event, operation, row.comm.view, &context)
-        let known = unsafe account.pointee.deviceBytes
-        unsafe account.pointee.record(
+        let account = observe(event, operation, row.comm.view, &context)
+        let known = account.pointee.deviceBytes
+        account.pointee.record(
             operation,
             device: row.device.view,
             bytes: event.byteCount,
             milliseconds: event.latencyMilliseconds
         )
-        unsafe deviceBytes &+= account.pointee.deviceBytes &- known
-        unsafe context.activity.pointee.operated(
+        deviceBytes &+= account.pointee.deviceBytes &- known
+        context.activity.pointee.operated(
             operation,
             device: row.device.view,
             bytes: event.byteCount,
@@ -72,10 +71,10 @@ struct IOModel: ProcessModel, ~Copyable {
         }
         if process.isRenamed {
             counters.normaliser.beginSeries()
-            unsafe current = nil
+            current = nil
         }
         let sample = counters.normaliser.take(event, operation: operation, process, context)
-        unsafe context.activity.pointee.io(
+        context.activity.pointee.io(
             readBytes: sample.readBytes.inWindow,
             writeBytes: sample.writeBytes.inWindow,
             readOperations: sample.readOperations.inWindow,
@@ -83,19 +82,19 @@ struct IOModel: ProcessModel, ~Copyable {
         )
         guard !process.isLate else {
             counters.add(sample)
-            return unsafe accounts.find(comm) ?? account()
+            return accounts.find(comm) ?? account()
         }
         counters.take(event, sample, at: context.time)
         rules.evaluateTraffic(event, total: counters.traffic, of: identity.name.view, context)
-        return unsafe account()
+        return account()
     }
 
     @inline(__always) private mutating func account() -> NamedTable<IOAccount>.Place {
-        if let current = unsafe current { return unsafe current }
+        if let current { return current }
         let name = identity.name.view
-        let account = unsafe accounts.entry(of: name, countMax: Limits.namesPerProcessMax).place
-        unsafe current = unsafe account
-        return unsafe account
+        let account = accounts.entry(of: name, countMax: Limits.namesPerProcessMax).place
+        current = account
+        return account
     }
 
     /// Only the process as a whole can be evicted.
@@ -108,10 +107,10 @@ struct IOModel: ProcessModel, ~Copyable {
     func collect(_ series: inout SeriesWriter) { counters.collect(&series) }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
-        for unsafeaccount in unsafe accounts.entries where unsafe all || account.pointee.isDirty {
-            unsafe account.pointee.isDirty = false
-            unsafe series.use(processName: account.pointee.name)
-            unsafe account.pointee.collect(&series)
+        for account in accounts.entries where all || account.pointee.isDirty {
+            account.pointee.isDirty = false
+            series.use(processName: account.pointee.name)
+            account.pointee.collect(&series)
         }
     }
 
@@ -127,8 +126,6 @@ struct IOModel: ProcessModel, ~Copyable {
         counters = try IOCounters(decoding: &reader)
         accounts = try NamedTable<IOAccount>(decoding: &reader)
         rules = try IORules(decoding: &reader)
-        for unsafeaccount in unsafe accounts.entries {
-            unsafe deviceBytes += account.pointee.deviceBytes
-        }
+        for account in accounts.entries { deviceBytes += account.pointee.deviceBytes }
     }
 }

@@ -110,7 +110,7 @@ struct IONormaliser: BitwiseCopyable {
         _ context: EventContext
     ) -> Growth {
         guard !WrappedDifference.isWrapped(sent) else {
-            unsafe context.totals.pointee.invalid.count(field)
+            context.totals.pointee.invalid.count(field)
             return Growth()
         }
         let difference = max(sent, own)

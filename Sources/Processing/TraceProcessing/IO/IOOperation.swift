@@ -30,12 +30,12 @@ enum IOOperation: Int, CaseIterable {
         _ name: ByteView,
         _ lowercase: StaticString
     ) -> Bool {
-        guard name.count == lowercase.utf8CodeUnitCount, let start = unsafe name.start else {
+        guard name.count == lowercase.utf8CodeUnitCount, let start = name.start else {
             return false
         }
         for index in 0..<name.count {
-            let byte = unsafe start.load(fromByteOffset: index, as: UInt8.self)
-            if unsafe byte | 0x20 != lowercase.utf8Start[index] { return false }
+            let byte = start.load(fromByteOffset: index, as: UInt8.self)
+            if byte | 0x20 != lowercase.utf8Start[index] { return false }
         }
         return true
     }

@@ -28,8 +28,8 @@ struct MemoryAllocations: ~Copyable {
     }
 
     @inline(__always) private func find(_ address: UInt64, _ hash: UInt64) -> Int? {
-        unsafe allocations.withUnsafeBufferPointer { known in
-            index.find(hash) { unsafe known[$0].address == address }
+        allocations.withUnsafeBufferPointer { known in
+            index.find(hash) { known[$0].address == address }
         }
     }
 
@@ -117,7 +117,7 @@ struct MemoryAllocations: ~Copyable {
         guard kept < known else { return }
         allocations.removeLast(known - kept)
         index.move(to: positions)
-        unsafe totals.pointee.allocationsEvicted += UInt64(known - kept)
+        totals.pointee.allocationsEvicted += UInt64(known - kept)
         isIncomplete = true
     }
 

@@ -39,18 +39,18 @@ struct MemoryModel: ProcessModel, ~Copyable {
         at event: UnsafePointer<MemoryEvent>,
         _ found: Int
     ) -> Int {
-        unsafe outstanding.prefetchIndex(event.pointee.address)
+        outstanding.prefetchIndex(event.pointee.address)
         return -1
     }
 
     mutating func apply(_ event: UnsafePointer<MemoryEvent>, _ context: inout EventContext) {
-        let event = unsafe event.pointee
+        let event = event.pointee
         let row = MemoryRow(
             comm: context.text(event.comm),
             operation: context.text(event.operation)
         )
-        let account = unsafe observe(event, row.comm.view, &context)
-        unsafe note(event, account, context)
+        let account = observe(event, row.comm.view, &context)
+        note(event, account, context)
         row.write(event, context)
         guard event.anomalyCount > 0 else { return }
         context.recordFindings(event.anomalies, process: identity.name.view)
@@ -67,23 +67,23 @@ struct MemoryModel: ProcessModel, ~Copyable {
             &context,
             hasFallingCounter: normaliser.isFalling(event, context.semantics)
         )
-        let account = unsafe accounts.account(of: process, comm: comm, identity)
+        let account = accounts.account(of: process, comm: comm, identity)
         isLate = process.isLate
         if process.isRestart { restart() }
         let hadGaps = normaliser.hasGaps
         let sample = normaliser.take(event, process, context)
         if sample.allocatedBytes > 0 || sample.freedBytes > 0 {
-            unsafe account.pointee.allocatedBytes.add(sample.allocatedBytes)
-            unsafe account.pointee.freedBytes.add(sample.freedBytes)
-            unsafe context.activity.pointee.allocated(bytes: sample.allocatedBytes)
-            unsafe context.activity.pointee.freed(bytes: sample.freedBytes)
+            account.pointee.allocatedBytes.add(sample.allocatedBytes)
+            account.pointee.freedBytes.add(sample.freedBytes)
+            context.activity.pointee.allocated(bytes: sample.allocatedBytes)
+            context.activity.pointee.freed(bytes: sample.freedBytes)
         }
         if sample.hasSkipped {
             if !hadGaps { rules.hasGaps() }
             rules.skipped()
         }
-        if isLate { return unsafe account }
-        unsafe context.activity.pointee.memory(
+        if isLate { return account }
+        context.activity.pointee.memory(
             current: sample.current,
             peak: sample.peak,
             allocations: sample.allocations.inWindow,
@@ -91,9 +91,9 @@ struct MemoryModel: ProcessModel, ~Copyable {
         )
         let name = identity.name.view
         rules.evaluateGrowth(outstanding, current: current, of: name, context)
-        unsafe account.pointee.countsOperations = normaliser.countsOperations
-        unsafe account.pointee.allocations.add(sample.allocations.counted)
-        unsafe account.pointee.frees.add(sample.frees.counted)
+        account.pointee.countsOperations = normaliser.countsOperations
+        account.pointee.allocations.add(sample.allocations.counted)
+        account.pointee.frees.add(sample.frees.counted)
         let isMeasured = allocationRate.note(normaliser.allocations.total, at: context.time)
         freeRate.note(normaliser.frees.total, at: context.time)
         let perSecond =
@@ -102,7 +102,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
         rules.evaluateCounters(event, agentPerSecond: perSecond, of: name, context)
         current = sample.current
         peak = max(peak, sample.peak, sample.current)
-        return unsafe account
+        return account
     }
 
     /// Applies what the event itself reports, late or not.
@@ -112,11 +112,11 @@ struct MemoryModel: ProcessModel, ~Copyable {
         _ context: EventContext
     ) {
         if event.operation.equals("alloc") {
-            unsafe account.pointee.sizes.note(event.size)
-            unsafe context.activity.pointee.allocated(atOnce: event.size)
+            account.pointee.sizes.note(event.size)
+            context.activity.pointee.allocated(atOnce: event.size)
             if normaliser.countsOperations {
-                unsafe account.pointee.allocatedBytes.add(event.size)
-                unsafe context.activity.pointee.allocated(bytes: event.size)
+                account.pointee.allocatedBytes.add(event.size)
+                context.activity.pointee.allocated(bytes: event.size)
             }
             rules.evaluateAllocation(event, of: identity.name.view, context)
             // Address 0 is no allocation: it failed, or the address was not sent.
@@ -132,8 +132,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
             let released = outstanding.release(event.address, at: context.time)
             if normaliser.countsOperations {
                 let bytes = released?.bytes ?? event.size
-                unsafe account.pointee.freedBytes.add(bytes)
-                unsafe context.activity.pointee.freed(bytes: bytes)
+                account.pointee.freedBytes.add(bytes)
+                context.activity.pointee.freed(bytes: bytes)
             }
             // If the event is late, a release of another allocation may have come first.
             if isLate { return }
@@ -166,16 +166,16 @@ struct MemoryModel: ProcessModel, ~Copyable {
         _ owner: StateOwner,
         context: () -> EventContext
     ) {
-        unsafe outstanding.giveUp(&sweep, owner.totals)
+        outstanding.giveUp(&sweep, owner.totals)
     }
 
     static var hasStanding: Bool { true }
 
     borrowing func visitStanding(_ visit: (SummaryPart, _ table: Int) -> Void) {
         if outstanding.count == 0 { return }
-        unsafe withUnsafePointer(to: QuantileSketch()) { none in
+        withUnsafePointer(to: QuantileSketch()) { none in
             MemoryStacks(outstanding).visit { name, values in
-                unsafe visit(SummaryPart(item: name, values: values, sketch: none), 1)
+                visit(SummaryPart(item: name, values: values, sketch: none), 1)
             }
         }
     }

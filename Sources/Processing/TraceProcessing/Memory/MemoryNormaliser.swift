@@ -88,13 +88,13 @@ struct MemoryNormaliser: BitwiseCopyable {
         if process.isRestart { self = MemoryNormaliser(goingOnFrom: self) }
         let isAllocation = event.operation.equals("alloc")
         if WrappedDifference.isWrapped(event.totalAllocations) {
-            unsafe context.totals.pointee.invalid.count(.totalAllocations)
+            context.totals.pointee.invalid.count(.totalAllocations)
         } else {
             sample.allocatedBytes = event.totalAllocations
             sample.hasSkipped = event.totalAllocations != (isAllocation ? event.size : 0)
         }
         if WrappedDifference.isWrapped(event.totalFrees) {
-            unsafe context.totals.pointee.invalid.count(.totalFrees)
+            context.totals.pointee.invalid.count(.totalFrees)
         } else {
             sample.freedBytes = event.totalFrees
             if isAllocation, event.totalFrees != 0 { sample.hasSkipped = true }
@@ -112,7 +112,7 @@ struct MemoryNormaliser: BitwiseCopyable {
     /// the old value.
     private mutating func takeUse(_ event: MemoryEvent, _ context: EventContext) {
         guard !WrappedDifference.isWrapped(event.currentMemory) else {
-            return unsafe context.totals.pointee.invalid.count(.currentMemory)
+            return context.totals.pointee.invalid.count(.currentMemory)
         }
         if event.peakMemory < sentPeak { base = current }
         sentPeak = event.peakMemory

@@ -43,7 +43,7 @@ struct MemoryStacks: ~Copyable {
         for stack in stacks.prefix(Limits.summaryRowsMax) {
             text.removeAll()
             text.appendDecimal(stack.id)
-            unsafe visit(ByteView(text.bytes), Self.values(stack))
+            visit(ByteView(text.bytes), Self.values(stack))
         }
         let others = stacks.dropFirst(Limits.summaryRowsMax)
         guard !others.isEmpty else { return }

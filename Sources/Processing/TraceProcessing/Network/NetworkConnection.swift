@@ -4,7 +4,6 @@ import TraceModel
 import TraceSummaries
 
 /// The traffic between two ends over one protocol, in both directions.
-@safe
 struct NetworkConnection: ~Copyable {
     /// A connection as events name it; borrowed. The order of the ends makes no difference.
     struct Key {
@@ -53,12 +52,10 @@ struct NetworkConnection: ~Copyable {
         let (local, remote) = (key.local.address, key.remote.address)
         localCount = Int32(local.count)
         remoteCount = Int32(remote.count)
-        unsafe addresses = .allocate(byteCount: local.count + remote.count, alignment: 8)
-        if let start = unsafe local.start {
-            unsafe addresses.copyMemory(from: start, byteCount: local.count)
-        }
-        if let start = unsafe remote.start {
-            unsafe (addresses + local.count).copyMemory(from: start, byteCount: remote.count)
+        addresses = .allocate(byteCount: local.count + remote.count, alignment: 8)
+        if let start = local.start { addresses.copyMemory(from: start, byteCount: local.count) }
+        if let start = remote.start {
+            (addresses + local.count).copyMemory(from: start, byteCount: remote.count)
         }
         localPort = key.local.port
         remotePort = key.remote.port
@@ -67,18 +64,18 @@ struct NetworkConnection: ~Copyable {
         lastSeen = time
     }
 
-    deinit { unsafe addresses.deallocate() }
+    deinit { addresses.deallocate() }
 
     /// The bytes that its slot's budget is charged with, including its cells in tables.
     var stateBytes: Int {
-        unsafe MemoryLayout<Self>.stride + MemoryLayout<UnsafeRawPointer>.stride + StateCost.index
+        MemoryLayout<Self>.stride + MemoryLayout<UnsafeRawPointer>.stride + StateCost.index
             + StateCost.name(Int(localCount) + Int(remoteCount))
     }
 
-    private var local: ByteView { unsafe ByteView(start: addresses, count: Int(localCount)) }
+    private var local: ByteView { ByteView(start: addresses, count: Int(localCount)) }
 
     private var remote: ByteView {
-        unsafe ByteView(start: addresses + Int(localCount), count: Int(remoteCount))
+        ByteView(start: addresses + Int(localCount), count: Int(remoteCount))
     }
 
     /// The key, valid as long as this value lives.
@@ -99,7 +96,7 @@ struct NetworkConnection: ~Copyable {
         _ one: NetworkEnd,
         _ other: NetworkEnd
     ) -> Bool {
-        unsafe localPort == one.port && remotePort == other.port
+        localPort == one.port && remotePort == other.port
             && Self.isEqual(addresses, Int(localCount), one.address)
             && Self.isEqual(addresses + Int(localCount), Int(remoteCount), other.address)
     }
@@ -110,8 +107,8 @@ struct NetworkConnection: ~Copyable {
         _ other: ByteView
     ) -> Bool {
         guard count == other.count else { return false }
-        guard let other = unsafe other.start else { return true }
-        return unsafe memoryEquals(start, other, count)
+        guard let other = other.start else { return true }
+        return memoryEquals(start, other, count)
     }
 
     @inline(__always) mutating func add(_ bytes: UInt64, isSend: Bool, at time: EpochNanoseconds) {
@@ -146,15 +143,14 @@ struct NetworkConnection: ~Copyable {
         Self.append(remote, remotePort, to: &text)
         guard !transport.isEmpty else { return }
         text.append(" ")
-        unsafe text.append(transport.buffer)
+        text.append(transport.buffer)
     }
 
     private static func append(_ address: ByteView, _ port: UInt32, to text: inout RawBuffer) {
-        let bytes = unsafe address.buffer
-        let isBracketed =
-            unsafe bytes.first != UInt8(ascii: "[") && bytes.contains(UInt8(ascii: ":"))
+        let bytes = address.buffer
+        let isBracketed = bytes.first != UInt8(ascii: "[") && bytes.contains(UInt8(ascii: ":"))
         if isBracketed { text.append("[") }
-        unsafe text.append(bytes)
+        text.append(bytes)
         text.append(isBracketed ? "]:" : ":")
         text.appendDecimal(port)
     }
@@ -174,7 +170,7 @@ struct NetworkConnection: ~Copyable {
         }
         for address in [local, remote] {
             buffer.append(integer: UInt32(address.count))
-            unsafe buffer.append(address.buffer)
+            buffer.append(address.buffer)
         }
     }
 
@@ -191,8 +187,8 @@ struct NetworkConnection: ~Copyable {
             txBytes: try reader.integer(UInt64.self),
             rxBytes: try reader.integer(UInt64.self)
         )
-        let local = unsafe ByteView(try reader.counted())
-        let remote = unsafe ByteView(try reader.counted())
+        let local = ByteView(try reader.counted())
+        let remote = ByteView(try reader.counted())
         self.init(
             Key(
                 local: NetworkEnd(address: local, port: localPort),

@@ -22,14 +22,14 @@ struct NetworkConnections: ~Copyable {
     ) -> Bool {
         // The prefetch result; it is usually right, but may belong to another process.
         let found = context.found
-        if found >= 0, found < count, unsafe connections[found].pointee.matches(key) {
-            unsafe connections[found].pointee.add(bytes, isSend: isSend, at: context.time)
+        if found >= 0, found < count, connections[found].pointee.matches(key) {
+            connections[found].pointee.add(bytes, isSend: isSend, at: context.time)
             return false
         }
         let hash = key.hash
-        let known = index.find(hash) { unsafe connections[$0].pointee.matches(key) }
+        let known = index.find(hash) { connections[$0].pointee.matches(key) }
         let position = known ?? append(NetworkConnection(key, time: context.time), hash)
-        unsafe connections[position].pointee.add(bytes, isSend: isSend, at: context.time)
+        connections[position].pointee.add(bytes, isSend: isSend, at: context.time)
         return known == nil
     }
 
@@ -51,13 +51,13 @@ struct NetworkConnections: ~Copyable {
     }
 
     @inline(__always) func prefetchConnection(_ position: Int) {
-        unsafe prefetch(connections[position], byteCount: MemoryLayout<NetworkConnection>.size)
+        prefetch(connections[position], byteCount: MemoryLayout<NetworkConnection>.size)
     }
 
     @inline(__always) func prefetchEnds(_ position: Int) {
-        let key = unsafe connections[position].pointee.key
-        if let start = unsafe key.local.address.start { unsafe prefetch(start) }
-        if let start = unsafe key.remote.address.start { unsafe prefetch(start) }
+        let key = connections[position].pointee.key
+        if let start = key.local.address.start { prefetch(start) }
+        if let start = key.remote.address.start { prefetch(start) }
     }
 
     // MARK: Connections
@@ -74,11 +74,8 @@ struct NetworkConnections: ~Copyable {
     borrowing func noteEntries(_ sweep: inout StateSweep) {
         for position in 0..<count {
             prefetchAhead(position)
-            let place = unsafe connections[position]
-            unsafe sweep.note(
-                StateSweep.stamp(place.pointee.lastSeen),
-                bytes: place.pointee.stateBytes
-            )
+            let place = connections[position]
+            sweep.note(StateSweep.stamp(place.pointee.lastSeen), bytes: place.pointee.stateBytes)
         }
     }
 
@@ -95,12 +92,12 @@ struct NetworkConnections: ~Copyable {
         var carried = SummaryValues()
         for position in 0..<known {
             prefetchAhead(position)
-            let place = unsafe connections[position]
-            let bytes = unsafe place.pointee.stateBytes
-            if unsafe sweep.takes(StateSweep.stamp(place.pointee.lastSeen), bytes: bytes) {
-                if unsafe place.pointee.hasWindow {
-                    let traffic = unsafe place.pointee.takeWindow()
-                    let values = unsafe WindowActivity.values(of: traffic, place.pointee.life)
+            let place = connections[position]
+            let bytes = place.pointee.stateBytes
+            if sweep.takes(StateSweep.stamp(place.pointee.lastSeen), bytes: bytes) {
+                if place.pointee.hasWindow {
+                    let traffic = place.pointee.takeWindow()
+                    let values = WindowActivity.values(of: traffic, place.pointee.life)
                     WindowActivity.add(connection: values, to: &carried)
                 }
                 stateBytes -= bytes
@@ -111,8 +108,8 @@ struct NetworkConnections: ~Copyable {
             }
         }
         guard kept < known else { return }
-        unsafe activity.pointee.talked(over: ByteView("other"), carried)
-        unsafe totals.pointee.connectionsEvicted += UInt64(known - Int(kept))
+        activity.pointee.talked(over: ByteView("other"), carried)
+        totals.pointee.connectionsEvicted += UInt64(known - Int(kept))
         connections.keep { positions[$0] != .max }
         index.move(to: positions)
     }
@@ -137,22 +134,22 @@ struct NetworkConnections: ~Copyable {
     ) {
         var text = RawBuffer(capacity: 256)
         var row = UInt32.max
-        unsafe withUnsafePointer(to: QuantileSketch()) { none in
-            for unsafeplace in unsafe connections.elements where unsafe place.pointee.hasWindow {
+        withUnsafePointer(to: QuantileSketch()) { none in
+            for place in connections.elements where place.pointee.hasWindow {
                 text.removeAll()
-                unsafe place.pointee.appendName(
+                place.pointee.appendName(
                     transport: protocols.name(of: place.pointee.transport),
                     to: &text
                 )
-                let name = unsafe ByteView(text.bytes)
-                let traffic = unsafe place.pointee.takeWindow()
-                let values = unsafe WindowActivity.values(of: traffic, place.pointee.life)
-                if unsafe name.count >= Limits.summaryNameBytesMax
+                let name = ByteView(text.bytes)
+                let traffic = place.pointee.takeWindow()
+                let values = WindowActivity.values(of: traffic, place.pointee.life)
+                if name.count >= Limits.summaryNameBytesMax
                     || activity.pointee.known(1, name) != nil
                 {
-                    unsafe activity.pointee.talked(over: name, values)
+                    activity.pointee.talked(over: name, values)
                 } else {
-                    unsafe visit(SummaryPart(item: name, values: values, sketch: none), 1, &row)
+                    visit(SummaryPart(item: name, values: values, sketch: none), 1, &row)
                 }
             }
         }
@@ -164,14 +161,14 @@ struct NetworkConnections: ~Copyable {
         to activity: UnsafeMutablePointer<WindowActivity>
     ) {
         var text = RawBuffer(capacity: 256)
-        for unsafeplace in unsafe connections.elements where unsafe place.pointee.hasWindow {
+        for place in connections.elements where place.pointee.hasWindow {
             text.removeAll()
-            unsafe place.pointee.appendName(
+            place.pointee.appendName(
                 transport: protocols.name(of: place.pointee.transport),
                 to: &text
             )
-            let traffic = unsafe place.pointee.takeWindow()
-            unsafe activity.pointee.talked(
+            let traffic = place.pointee.takeWindow()
+            activity.pointee.talked(
                 over: ByteView(text.bytes),
                 WindowActivity.values(of: traffic, place.pointee.life)
             )
@@ -179,14 +176,12 @@ struct NetworkConnections: ~Copyable {
     }
 
     borrowing func forEach(_ visit: (borrowing NetworkConnection) -> Void) {
-        for unsafeplace in unsafe connections.elements { unsafe visit(place.pointee) }
+        for place in connections.elements { visit(place.pointee) }
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt32(count))
-        for unsafeplace in unsafe connections.elements {
-            unsafe place.pointee.encode(into: &buffer)
-        }
+        for place in connections.elements { place.pointee.encode(into: &buffer) }
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {

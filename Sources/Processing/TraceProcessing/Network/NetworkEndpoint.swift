@@ -16,12 +16,12 @@ struct NetworkEndpoint {
         let bytesMax = Limits.nameBytesMax - Self.portBytesMax - 3
         self.address = context.text(address, bytesMax: bytesMax)
         self.port = port
-        guard let start = unsafe address.start, !address.isEmpty else {
+        guard let start = address.start, !address.isEmpty else {
             isBracketed = false
             return
         }
         isBracketed =
-            unsafe start.load(as: UInt8.self) != UInt8(ascii: "[")
+            start.load(as: UInt8.self) != UInt8(ascii: "[")
             && memchr(start, Int32(UInt8(ascii: ":")), self.address.view.count) != nil
     }
 
@@ -69,10 +69,10 @@ struct NetworkEndpoint {
         if isEmpty { return body(.empty) }
         var text = RawBuffer(capacity: address.view.count + Self.portBytesMax + 3)
         if isBracketed { text.append(byte: UInt8(ascii: "[")) }
-        unsafe text.append(address.view.buffer)
+        text.append(address.view.buffer)
         if isBracketed { text.append(byte: UInt8(ascii: "]")) }
         text.append(byte: UInt8(ascii: ":"))
         text.append(String(port))
-        unsafe body(ByteView(text.bytes))
+        body(ByteView(text.bytes))
     }
 }

@@ -38,12 +38,12 @@ struct NetworkModel: ProcessModel, ~Copyable {
         _ found: Int
     ) -> Int {
         if look == 0 {
-            guard unsafe event.pointee.destinationPort != 0,
-                let number = unsafe protocols.known(event.pointee.transport)
+            guard event.pointee.destinationPort != 0,
+                let number = protocols.known(event.pointee.transport)
             else {
                 return 0
             }
-            return unsafe connections.prefetchIndex(
+            return connections.prefetchIndex(
                 NetworkConnection.Key(
                     local: NetworkEnd(
                         address: event.pointee.sourceAddress,
@@ -68,7 +68,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
     }
 
     mutating func apply(_ event: UnsafePointer<NetworkEvent>, _ context: inout EventContext) {
-        let event = unsafe event.pointee
+        let event = event.pointee
         let row = NetworkRow(event, context)
         let sample = observe(event, row.comm.view, &context)
         note(event, sample, row.transport.view, context)
@@ -88,19 +88,19 @@ struct NetworkModel: ProcessModel, ~Copyable {
             &context,
             hasFallingCounter: normaliser.isFalling(event, context.semantics)
         )
-        if process.isRestart { unsafe restart(context.activity) }
+        if process.isRestart { restart(context.activity) }
         let sample = normaliser.take(event, process, context)
-        unsafe context.activity.pointee.network(
+        context.activity.pointee.network(
             txBytes: sample.txBytes.inWindow,
             rxBytes: sample.rxBytes.inWindow,
             txPackets: sample.txPackets.inWindow,
             rxPackets: sample.rxPackets.inWindow
         )
-        let account = unsafe accounts.account(of: process, comm: comm, identity)
-        unsafe account.pointee.bytes.tx.add(sample.txBytes.counted)
-        unsafe account.pointee.bytes.rx.add(sample.rxBytes.counted)
-        unsafe account.pointee.packets.tx.add(sample.txPackets.counted)
-        unsafe account.pointee.packets.rx.add(sample.rxPackets.counted)
+        let account = accounts.account(of: process, comm: comm, identity)
+        account.pointee.bytes.tx.add(sample.txBytes.counted)
+        account.pointee.bytes.rx.add(sample.rxBytes.counted)
+        account.pointee.packets.tx.add(sample.txPackets.counted)
+        account.pointee.packets.rx.add(sample.rxPackets.counted)
         if process.isLate { return sample }
         rates.note(normaliser, at: context.time)
         rules.evaluate(
@@ -120,7 +120,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         _ transport: ByteView,
         _ context: EventContext
     ) {
-        unsafe context.activity.pointee.transferred(bytes: event.byteCount, isSend: event.isSend)
+        context.activity.pointee.transferred(bytes: event.byteCount, isSend: event.isSend)
         let packets = NetworkProtocols.Packets(
             tx: sample.txPackets.inWindow,
             rx: sample.rxPackets.inWindow
@@ -133,7 +133,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
                     known: connections.count,
                     context.semantics
                 )
-                unsafe context.activity.pointee.network(connections: activeConnections)
+                context.activity.pointee.network(connections: activeConnections)
             }
         }
         guard event.destinationPort != 0 else {
@@ -159,7 +159,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
     }
 
     private mutating func restart(_ activity: UnsafeMutablePointer<WindowActivity>) {
-        unsafe tellWindow(to: activity)
+        tellWindow(to: activity)
         connections = NetworkConnections()
         listening = NetworkPorts()
         protocols = NetworkProtocols()
@@ -182,21 +182,21 @@ struct NetworkModel: ProcessModel, ~Copyable {
         _ owner: StateOwner,
         context: () -> EventContext
     ) {
-        unsafe connections.giveUp(&sweep, owner.totals, owner.activity)
+        connections.giveUp(&sweep, owner.totals, owner.activity)
     }
 
     mutating func takeWindow(
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {
-        unsafe connections.takeWindow(protocols, activity, visit)
-        unsafe protocols.tellWindow(to: activity)
+        connections.takeWindow(protocols, activity, visit)
+        protocols.tellWindow(to: activity)
     }
 
     /// Moves the process's traffic in the open window to its activity, because the process restarts.
     private mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {
-        unsafe connections.tellWindow(protocols, to: activity)
-        unsafe protocols.tellWindow(to: activity)
+        connections.tellWindow(protocols, to: activity)
+        protocols.tellWindow(to: activity)
     }
 
     borrowing func processName() -> ByteView { identity.name.view }

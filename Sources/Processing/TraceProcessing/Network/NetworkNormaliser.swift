@@ -220,7 +220,7 @@ struct NetworkNormaliser: ~Copyable {
         let isKnown = knowsBegin || counter != 0
         counter = sum
         let isWrapped = WrappedDifference.isWrapped(difference)
-        if isWrapped { unsafe context.totals.pointee.invalid.count(field) }
+        if isWrapped { context.totals.pointee.invalid.count(field) }
         if isSameThread, !isWrapped { return difference }
         let most = own.addingReportingOverflow(min(skipped, 1 << 20) * packetBytesMax)
         guard skipped > 0, isKnown, !most.overflow, (own...most.partialValue).contains(sinceLast)

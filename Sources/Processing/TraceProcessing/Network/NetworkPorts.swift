@@ -18,15 +18,15 @@ struct NetworkPorts: ~Copyable {
     }
 
     @inline(__always) func contains(_ port: UInt32) -> Bool {
-        let known = unsafe ports.withUnsafeBufferPointer { ports in
-            index.find(NameHash.mix(UInt64(port))) { unsafe ports[$0] == port }
+        let known = ports.withUnsafeBufferPointer { ports in
+            index.find(NameHash.mix(UInt64(port))) { ports[$0] == port }
         }
         return known != nil
     }
 
     private mutating func add(_ port: UInt32, _ context: EventContext) {
         guard count < Limits.listeningPortsPerProcessMax else {
-            unsafe context.totals.pointee.connectionsEvicted += 1
+            context.totals.pointee.connectionsEvicted += 1
             return
         }
         append(port)

@@ -4,7 +4,6 @@ import TraceSummaries
 
 /// Bytes and packets of one process by protocol and direction. Bounded: the last of `Limits.protocolsPerProcessMax`
 /// entries stands for all further protocols.
-@safe
 struct NetworkProtocols: ~Copyable {
     /// Packets by direction.
     struct Packets: BitwiseCopyable {
@@ -48,18 +47,18 @@ struct NetworkProtocols: ~Copyable {
         }
     }
 
-    private var protocols: [UnsafeMutablePointer<Traffic>] = unsafe []
+    private var protocols: [UnsafeMutablePointer<Traffic>] = []
     /// The bytes that the slot's budget is charged with for the protocols.
     private(set) var stateBytes = 0
 
-    var count: Int { unsafe protocols.count }
+    var count: Int { protocols.count }
 
     init() {}
 
     deinit {
-        for unsafeplace in unsafe protocols {
-            unsafe place.deinitialize(count: 1)
-            unsafe place.deallocate()
+        for place in protocols {
+            place.deinitialize(count: 1)
+            place.deallocate()
         }
     }
 
@@ -72,22 +71,22 @@ struct NetworkProtocols: ~Copyable {
         of name: ByteView
     ) -> UInt8 {
         let position = position(of: name)
-        unsafe protocols[position].pointee.add(bytes, packets, isSend: isSend)
+        protocols[position].pointee.add(bytes, packets, isSend: isSend)
         return UInt8(position)
     }
 
     /// Moves each protocol's traffic in the open window to the process's activity.
     func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {
-        for unsafeplace in unsafe protocols where unsafe place.pointee.window.events > 0 {
-            unsafe activity.pointee.talked(by: place.pointee.name.view, place.pointee.window)
-            unsafe place.pointee.window = Window()
+        for place in protocols where place.pointee.window.events > 0 {
+            activity.pointee.talked(by: place.pointee.name.view, place.pointee.window)
+            place.pointee.window = Window()
         }
     }
 
     /// Returns a protocol's number; nil if it is not known.
     @inline(__always) func known(_ name: ByteView) -> Int? {
         // A linear search, as a process has one or two protocols.
-        for position in 0..<count where unsafe protocols[position].pointee.name.equals(name) {
+        for position in 0..<count where protocols[position].pointee.name.equals(name) {
             return position
         }
         return nil
@@ -105,27 +104,27 @@ struct NetworkProtocols: ~Copyable {
 
     private mutating func append(_ traffic: consuming Traffic) {
         let place = UnsafeMutablePointer<Traffic>.allocate(capacity: 1)
-        unsafe place.initialize(to: traffic)
-        unsafe protocols.append(place)
-        unsafe stateBytes +=
+        place.initialize(to: traffic)
+        protocols.append(place)
+        stateBytes +=
             MemoryLayout<Traffic>.stride + StateCost.allocation
             + StateCost.name(place.pointee.name.view.count)
     }
 
     /// Returns the name of a number that `add` returned; valid as long as this value lives.
-    func name(of number: UInt8) -> ByteView { unsafe protocols[Int(number)].pointee.name.view }
+    func name(of number: UInt8) -> ByteView { protocols[Int(number)].pointee.name.view }
 
     borrowing func forEach(_ visit: (borrowing Traffic) -> Void) {
-        for unsafeplace in unsafe protocols { unsafe visit(place.pointee) }
+        for place in protocols { visit(place.pointee) }
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt32(count))
-        for unsafeplace in unsafe protocols {
-            unsafe buffer.append(integer: place.pointee.txBytes)
-            unsafe buffer.append(integer: place.pointee.rxBytes)
-            unsafe place.pointee.name.encode(into: &buffer)
-            let window = unsafe place.pointee.window
+        for place in protocols {
+            buffer.append(integer: place.pointee.txBytes)
+            buffer.append(integer: place.pointee.rxBytes)
+            place.pointee.name.encode(into: &buffer)
+            let window = place.pointee.window
             buffer.append(varint: window.events)
             buffer.append(varint: window.txBytes)
             buffer.append(varint: window.rxBytes)
@@ -139,7 +138,7 @@ struct NetworkProtocols: ~Copyable {
             let txBytes = try reader.integer(UInt64.self)
             let rxBytes = try reader.integer(UInt64.self)
             let length = Int(try reader.integer(UInt32.self))
-            var traffic = unsafe Traffic(name: ByteView(try reader.bytes(length)))
+            var traffic = Traffic(name: ByteView(try reader.bytes(length)))
             traffic.txBytes = txBytes
             traffic.rxBytes = rxBytes
             if reader.version > StateVersion.beforeDialects {

@@ -5,7 +5,6 @@ import TraceTime
 import TraceWire
 
 /// A batch's decoded events, and their order in the output: by time and process. Memory is kept from batch to batch.
-@safe
 struct EventBuffer<Event: ProcessEvent>: ~Copyable {
     /// The sort key of an event.
     struct Rank: BitwiseCopyable {
@@ -34,9 +33,9 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
     private var ranks = RawArray<Rank>(capacity: 512)
     private var sorter = NaturalMergeSort<Rank>()
 
-    init() { unsafe events = .allocate(capacity: capacity) }
+    init() { events = .allocate(capacity: capacity) }
 
-    deinit { unsafe events.deallocate() }
+    deinit { events.deallocate() }
 
     var count: Int { ranks.count }
 
@@ -49,13 +48,13 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
         parser: inout TimestampParser
     ) -> Bool {
         ranks.removeAll()
-        var payloads = unsafe EventPayloads(of: Event.resource, in: share)
+        var payloads = EventPayloads(of: Event.resource, in: share)
         while let payload = payloads.next() {
             let position = ranks.count
             if position == capacity { grow() }
-            let event = unsafe events + position
-            unsafe event.initialize(to: Event(decoding: payload, readableUntil: payloads.limit))
-            unsafe ranks.append(
+            let event = events + position
+            event.initialize(to: Event(decoding: payload, readableUntil: payloads.limit))
+            ranks.append(
                 Rank(
                     parser.parse(event.pointee.timestamp, arrival: arrival),
                     pid: event.pointee.processID,
@@ -63,21 +62,21 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
                 )
             )
         }
-        unsafe sorter.sort(ranks.elements) { $0.precedes($1) }
+        sorter.sort(ranks.elements) { $0.precedes($1) }
         return payloads.hasNames
     }
 
     @inline(__always) subscript(place: Int) -> Rank { ranks[place] }
 
     @inline(__always) func event(_ rank: Rank) -> UnsafePointer<Event> {
-        unsafe UnsafePointer(events + rank.position)
+        UnsafePointer(events + rank.position)
     }
 
     @inline(never) private mutating func grow() {
         let larger = UnsafeMutablePointer<Event>.allocate(capacity: capacity * 2)
-        unsafe larger.moveInitialize(from: events, count: count)
-        unsafe events.deallocate()
-        unsafe events = unsafe larger
+        larger.moveInitialize(from: events, count: count)
+        events.deallocate()
+        events = larger
         capacity *= 2
     }
 
@@ -87,8 +86,8 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
         guard capacity > keeping else { return }
         ranks.shrink(keeping: keeping)
         sorter.shrink(keeping: keeping)
-        unsafe events.deallocate()
+        events.deallocate()
         capacity = keeping
-        unsafe events = .allocate(capacity: capacity)
+        events = .allocate(capacity: capacity)
     }
 }

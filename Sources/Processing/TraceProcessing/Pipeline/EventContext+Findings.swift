@@ -34,17 +34,11 @@ extension EventContext {
         }
     }
 
-    @inline(__always) func isEnabled(_ rule: RuleID) -> Bool {
-        unsafe rules.pointee.isEnabled(rule)
-    }
+    @inline(__always) func isEnabled(_ rule: RuleID) -> Bool { rules.pointee.isEnabled(rule) }
 
-    @inline(__always) func threshold(_ threshold: Threshold) -> Double {
-        unsafe rules.pointee[threshold]
-    }
+    @inline(__always) func threshold(_ threshold: Threshold) -> Double { rules.pointee[threshold] }
 
-    @inline(__always) func cooldown(_ rule: RuleID) -> Int64 {
-        unsafe rules.pointee.cooldown(of: rule)
-    }
+    @inline(__always) func cooldown(_ rule: RuleID) -> Int64 { rules.pointee.cooldown(of: rule) }
 
     /// Returns the severity for a multiple of a threshold: 0.5 at the threshold, 1 from ten times the threshold on.
     static func severity(ratio: Double) -> Double {
@@ -69,26 +63,26 @@ extension EventContext {
     ) {
         switch verdict {
         case .raised:
-            if unsafe !suppressed.pointee.isEmpty,
-                let group = unsafe suppressed.pointee.take(finding.rule, key: key)
+            if !suppressed.pointee.isEmpty,
+                let group = suppressed.pointee.take(finding.rule, key: key)
             {
                 record(group, process: name)
             }
             var message = message()
             message.withUTF8 {
-                let message = unsafe RawBuffer.shown(ByteView(UnsafeRawBufferPointer($0)))
+                let message = RawBuffer.shown(ByteView(UnsafeRawBufferPointer($0)))
                 withName(name) { record(finding, process: $0, message: message) }
             }
         case .suppressed(let since):
             let (until, overflow) = since.addingReportingOverflow(cooldown(finding.rule))
-            unsafe suppressed.pointee.add(
+            suppressed.pointee.add(
                 finding,
                 key: key,
                 since: since,
                 until: overflow ? .max : until,
                 message: message
             )
-            unsafe totals.pointee.hasSuppressed = true
+            totals.pointee.hasSuppressed = true
         }
     }
 
@@ -96,14 +90,14 @@ extension EventContext {
 
     /// Raises the suppressed findings whose cool-down is over at the context's time. Returns false if there are none.
     func raiseEnded(process name: ByteView) -> Bool {
-        let ended = unsafe suppressed.pointee.takeEnded(at: time)
+        let ended = suppressed.pointee.takeEnded(at: time)
         for group in ended { record(group, process: name) }
         return !ended.isEmpty
     }
 
     /// Raises all suppressed findings, as the process and its cool-downs end. Returns false if there are none.
     @discardableResult func raiseSuppressed(process name: ByteView) -> Bool {
-        let groups = unsafe suppressed.pointee.takeAll()
+        let groups = suppressed.pointee.takeAll()
         for group in groups { record(group, process: name) }
         return !groups.isEmpty
     }
@@ -111,8 +105,8 @@ extension EventContext {
     private func record(_ group: SuppressedFindings.Group, process name: ByteView) {
         // The rules may have changed since the finding was suppressed.
         guard isEnabled(group.worst.rule) else { return }
-        unsafe group.summary.withUnsafeBytes { message in
-            withName(name) { unsafe record(group.worst, process: $0, message: ByteView(message)) }
+        group.summary.withUnsafeBytes { message in
+            withName(name) { record(group.worst, process: $0, message: ByteView(message)) }
         }
     }
 
@@ -127,7 +121,7 @@ extension EventContext {
             for anomaly in anomalies {
                 textBytes += anomaly.description.count
                 guard textBytes >= Limits.findingTextBytesMin else {
-                    unsafe totals.pointee.findingsUnrecorded += 1
+                    totals.pointee.findingsUnrecorded += 1
                     continue
                 }
                 textBytes -= Limits.findingTextBytesMin
@@ -149,13 +143,13 @@ extension EventContext {
         }
         guard givenName.isEmpty else { return body(givenName.view) }
         var text = "pid-\(pid)"
-        text.withUTF8 { unsafe body(ByteView(UnsafeRawBufferPointer($0))) }
+        text.withUTF8 { body(ByteView(UnsafeRawBufferPointer($0))) }
     }
 
     private func record(_ finding: Finding, process: ByteView, message: ByteView) {
-        unsafe totals.pointee.findings[Int(finding.rule.rawValue)] += 1
-        unsafe totals.pointee.isDirty = true
-        unsafe files.appendAnomaly(
+        totals.pointee.findings[Int(finding.rule.rawValue)] += 1
+        totals.pointee.isDirty = true
+        files.appendAnomaly(
             AnomalyRow(
                 rule: finding.rule.name,
                 host: host,

@@ -6,7 +6,6 @@ import TraceTime
 
 /// The time and place of the event being applied, and the targets of its rows. Owns nothing: it lives within a call
 /// of its processor, which owns what it points to.
-@safe
 struct EventContext {
     unowned(unsafe) let files: TraceFileManager
     private(set) var totals: UnsafeMutablePointer<SlotTotals>
@@ -47,8 +46,8 @@ struct EventContext {
         ruleSet: RuleSet,
         rules: UnsafePointer<Thresholds>
     ) {
-        unsafe self.files = files
-        unsafe self.totals = unsafe totals
+        self.files = files
+        self.totals = totals
         self.host = host
         self.pid = pid
         self.tid = tid
@@ -56,14 +55,14 @@ struct EventContext {
         self.texts = texts
         json = files.json(host).target
         csv = files.csv.target
-        unsafe self.activity = unsafe activity
-        unsafe self.ruleSet = ruleSet
-        unsafe self.rules = unsafe rules
+        self.activity = activity
+        self.ruleSet = ruleSet
+        self.rules = rules
         texts.set(stamp)
         texts.set(pid: NumberText(UInt64(pid)))
         texts.set(tid: NumberText(UInt64(tid)))
         texts.setBatch(arrival: arrival, semantics: semantics, hostField: files.hostField(host))
-        unsafe texts.setProcess(givenName: givenName, suppressed: suppressed)
+        texts.setProcess(givenName: givenName, suppressed: suppressed)
     }
 
     /// The event's own timestamp: for rows, and for the durations of calls.
@@ -82,9 +81,7 @@ struct EventContext {
     @inline(__always) var givenName: EventText { texts.givenName }
 
     /// The process's findings that cool-downs suppress.
-    @inline(__always) var suppressed: UnsafeMutablePointer<SuppressedFindings> {
-        unsafe texts.suppressed
-    }
+    @inline(__always) var suppressed: UnsafeMutablePointer<SuppressedFindings> { texts.suppressed }
 
     /// Moves the context to another event of the same host.
     @inline(__always) mutating func move(
@@ -105,10 +102,10 @@ struct EventContext {
         texts.set(tid: tid == pid ? pidText : NumberText(UInt64(tid)))
         if stamp != texts.time { texts.set(stamp) }
         time = Self.time(of: stamp, arrival: arrival)
-        unsafe self.totals = unsafe totals
-        unsafe self.activity = unsafe activity
-        unsafe texts.setProcess(givenName: givenName, suppressed: suppressed)
-        unsafe self.rules = unsafe rules
+        self.totals = totals
+        self.activity = activity
+        texts.setProcess(givenName: givenName, suppressed: suppressed)
+        self.rules = rules
         self.found = found
         isRenamed = false
     }
@@ -135,7 +132,7 @@ struct EventContext {
     /// Notes the process's new name, and selects the rules that apply to it.
     mutating func rename(_ name: ByteView) {
         isRenamed = true
-        unsafe rules = unsafe ruleSet.thresholds(comm: name, host: files.hostName(host), pid: pid)
+        rules = ruleSet.thresholds(comm: name, host: files.hostName(host), pid: pid)
     }
 
     /// Begins a trace row: everything up to and including `"args":{`. The caller appends the arguments, then calls
@@ -158,7 +155,7 @@ struct EventContext {
         let replaced = text.appendJSONString(name)
         if countsName { count(replaced: replaced) }
         text.append(",\"readable_time\":\"")
-        unsafe text.append(ReadableClock.byteCount, of24: texts.readable)
+        text.append(ReadableClock.byteCount, of24: texts.readable)
         text.append("\",\"args\":{")
         return text
     }
@@ -224,12 +221,12 @@ struct EventContext {
     /// Cuts a field as `text` does, and counts the cut.
     func cut(_ field: ByteView, bytesMax: Int = Limits.nameBytesMax) -> ByteView {
         let shown = RawBuffer.shown(field, bytesMax: bytesMax)
-        if shown.count < field.count { unsafe totals.pointee.namesCut += 1 }
+        if shown.count < field.count { totals.pointee.namesCut += 1 }
         return shown
     }
 
     /// Counts a field in which something had to be replaced: once, as `cut` does.
     @inline(__always) func count(replaced: Int) {
-        if replaced > 0 { unsafe totals.pointee.utf8Replaced += 1 }
+        if replaced > 0 { totals.pointee.utf8Replaced += 1 }
     }
 }

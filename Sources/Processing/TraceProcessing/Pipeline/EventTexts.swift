@@ -6,10 +6,8 @@ import TraceTime
 /// Texts that appear in all rows of an event, made once: the readable time, the nanoseconds since the epoch
 /// (microseconds and milliseconds are prefixes of them), the process and the thread. It also holds values that are
 /// constant for a batch or a process.
-@safe
 struct EventTexts {
     /// The shared storage.
-    @safe
     struct Content {
         /// Only `ReadableClock.byteCount` bytes are used.
         fileprivate var readable = InlineArray<24, UInt8>(repeating: 0)
@@ -30,9 +28,7 @@ struct EventTexts {
         fileprivate var suppressed: UnsafeMutablePointer<SuppressedFindings>?
         fileprivate let clock: UnsafeMutablePointer<ReadableClock>
 
-        fileprivate init(clock: UnsafeMutablePointer<ReadableClock>) {
-            unsafe self.clock = unsafe clock
-        }
+        fileprivate init(clock: UnsafeMutablePointer<ReadableClock>) { self.clock = clock }
     }
 
     private let content: UnsafeMutablePointer<Content>
@@ -40,130 +36,125 @@ struct EventTexts {
     /// Allocates the texts, which the caller owns.
     static func allocate(zone: TimeZoneRules) -> EventTexts {
         let clock = UnsafeMutablePointer<ReadableClock>.allocate(capacity: 1)
-        unsafe clock.initialize(to: ReadableClock(zone: zone))
+        clock.initialize(to: ReadableClock(zone: zone))
         let content = UnsafeMutablePointer<Content>.allocate(capacity: 1)
-        unsafe content.initialize(to: Content(clock: clock))
-        return unsafe EventTexts(content: content)
+        content.initialize(to: Content(clock: clock))
+        return EventTexts(content: content)
     }
 
     func deallocate() {
-        let clock = unsafe content.pointee.clock
-        unsafe content.deinitialize(count: 1)
-        unsafe content.deallocate()
-        unsafe clock.deinitialize(count: 1)
-        unsafe clock.deallocate()
+        let clock = content.pointee.clock
+        content.deinitialize(count: 1)
+        content.deallocate()
+        clock.deinitialize(count: 1)
+        clock.deallocate()
     }
 
     /// A copy of the content: for code that makes another context in the middle of an event and restores this one
     /// afterwards.
     var saved: Content {
-        get { unsafe content.pointee }
-        nonmutating set { unsafe content.pointee = newValue }
+        get { content.pointee }
+        nonmutating set { content.pointee = newValue }
     }
 
-    @inline(__always) var arrival: EpochNanoseconds { unsafe content.pointee.arrival }
+    @inline(__always) var arrival: EpochNanoseconds { content.pointee.arrival }
 
     /// The stamp for state entries that the batch uses.
-    @inline(__always) var used: StateSweep.Stamp { unsafe content.pointee.used }
+    @inline(__always) var used: StateSweep.Stamp { content.pointee.used }
 
-    @inline(__always) var semantics: Semantics { unsafe content.pointee.semantics }
+    @inline(__always) var semantics: Semantics { content.pointee.semantics }
 
-    @inline(__always) var hostField: ByteView { unsafe content.pointee.hostField }
+    @inline(__always) var hostField: ByteView { content.pointee.hostField }
 
-    @inline(__always) var givenName: EventText { unsafe content.pointee.givenName }
+    @inline(__always) var givenName: EventText { content.pointee.givenName }
 
     @inline(__always) var suppressed: UnsafeMutablePointer<SuppressedFindings> {
-        unsafe content.pointee.suppressed.unsafelyUnwrapped
+        content.pointee.suppressed.unsafelyUnwrapped
     }
 
     func setBatch(arrival: EpochNanoseconds, semantics: Semantics, hostField: ByteView) {
-        unsafe content.pointee.arrival = arrival
-        unsafe content.pointee.used = StateSweep.stamp(arrival)
-        unsafe content.pointee.semantics = semantics
-        unsafe content.pointee.hostField = hostField
+        content.pointee.arrival = arrival
+        content.pointee.used = StateSweep.stamp(arrival)
+        content.pointee.semantics = semantics
+        content.pointee.hostField = hostField
     }
 
     @inline(__always) func setProcess(
         givenName: EventText,
         suppressed: UnsafeMutablePointer<SuppressedFindings>
     ) {
-        unsafe content.pointee.givenName = givenName
-        unsafe content.pointee.suppressed = unsafe suppressed
+        content.pointee.givenName = givenName
+        content.pointee.suppressed = suppressed
     }
 
-    @inline(__always) func set(pid: NumberText) { unsafe content.pointee.pid = pid }
+    @inline(__always) func set(pid: NumberText) { content.pointee.pid = pid }
 
-    @inline(__always) func set(tid: NumberText) { unsafe content.pointee.tid = tid }
+    @inline(__always) func set(tid: NumberText) { content.pointee.tid = tid }
 
-    @inline(__always) func appendPID(to text: inout RowWriter) {
-        unsafe text.append(content.pointee.pid)
-    }
+    @inline(__always) func appendPID(to text: inout RowWriter) { text.append(content.pointee.pid) }
 
-    @inline(__always) func appendTID(to text: inout RowWriter) {
-        unsafe text.append(content.pointee.tid)
-    }
+    @inline(__always) func appendTID(to text: inout RowWriter) { text.append(content.pointee.tid) }
 
     /// The time that the texts represent.
-    @inline(__always) var time: EpochNanoseconds { unsafe content.pointee.time }
+    @inline(__always) var time: EpochNanoseconds { content.pointee.time }
 
     func set(_ time: EpochNanoseconds) {
-        unsafe content.pointee.clock.pointee.write(time, to: readableBytes)
-        unsafe content.pointee.time = time
+        content.pointee.clock.pointee.write(time, to: readableBytes)
+        content.pointee.time = time
         // Times before 1970-01-01T00:00:01Z have too few digits.
         guard time >= 1_000_000_000 else {
-            unsafe content.pointee.digitCount = 0
+            content.pointee.digitCount = 0
             return
         }
         let second = UInt64(time) / 1_000_000_000
-        if unsafe second != content.pointee.second {
-            unsafe content.pointee.second = second
-            unsafe content.pointee.secondDigits =
-                unsafe NumberText(second).write(at: digits) - digits
+        if second != content.pointee.second {
+            content.pointee.second = second
+            content.pointee.secondDigits = NumberText(second).write(at: digits) - digits
         }
-        let count = unsafe content.pointee.secondDigits
+        let count = content.pointee.secondDigits
         let below = UInt64(time) - second * 1_000_000_000
-        unsafe DecimalText.writeNine(below, at: digits + count)
-        unsafe content.pointee.digitCount = count + 9
+        DecimalText.writeNine(below, at: digits + count)
+        content.pointee.digitCount = count + 9
     }
 
-    private var readableBytes: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(content) }
+    private var readableBytes: UnsafeMutableRawPointer { UnsafeMutableRawPointer(content) }
 
     /// The digits follow the 24 bytes of the readable time.
     @inline(__always) private var digits: UnsafeMutableRawPointer {
-        unsafe UnsafeMutableRawPointer(content) + 24
+        UnsafeMutableRawPointer(content) + 24
     }
 
     /// `HH:MM:SS.mmm` in the configured zone. 24 bytes are readable there.
-    @inline(__always) var readable: UnsafeRawPointer { unsafe UnsafeRawPointer(content) }
+    @inline(__always) var readable: UnsafeRawPointer { UnsafeRawPointer(content) }
 
     /// Appends the time as `RawBuffer.appendMicroseconds` does.
     @inline(__always) func appendMicroseconds(to text: inout RowWriter) {
-        let count = unsafe content.pointee.digitCount
+        let count = content.pointee.digitCount
         guard count > 0, !hasNanoseconds(count) else {
-            return unsafe text.appendMicroseconds(ns: content.pointee.time)
+            return text.appendMicroseconds(ns: content.pointee.time)
         }
-        unsafe text.append(count - 3, of24: digits)
+        text.append(count - 3, of24: digits)
     }
 
     /// Appends the time in milliseconds, rounded down.
     @inline(__always) func appendMilliseconds(to text: inout RowWriter) {
-        let count = unsafe content.pointee.digitCount
-        if count > 0 { return unsafe text.append(count - 6, of24: digits) }
-        let time = unsafe content.pointee.time
+        let count = content.pointee.digitCount
+        if count > 0 { return text.append(count - 6, of24: digits) }
+        let time = content.pointee.time
         text.appendDecimal(time >= 0 ? time / 1_000_000 : (time - 999_999) / 1_000_000)
     }
 
     @inline(__always) func appendNanoseconds(to text: inout RowWriter) {
-        let count = unsafe content.pointee.digitCount
-        if count > 0 { return unsafe text.append(count, of24: digits) }
-        unsafe text.appendDecimal(content.pointee.time)
+        let count = content.pointee.digitCount
+        if count > 0 { return text.append(count, of24: digits) }
+        text.appendDecimal(content.pointee.time)
     }
 
     /// Returns whether one of the last three digits is not 0.
     @inline(__always) private func hasNanoseconds(_ count: Int) -> Bool {
         let zero = UInt8(ascii: "0")
-        let last = unsafe digits + (count - 3)
-        return unsafe last.load(as: UInt8.self) != zero
+        let last = digits + (count - 3)
+        return last.load(as: UInt8.self) != zero
             || last.load(fromByteOffset: 1, as: UInt8.self) != zero
             || last.load(fromByteOffset: 2, as: UInt8.self) != zero
     }

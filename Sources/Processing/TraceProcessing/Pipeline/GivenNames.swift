@@ -38,7 +38,7 @@ struct GivenNames: ~Copyable {
             - (threads[tid].map { Self.bytes(of: $0.count) } ?? 0)
         guard bytes <= Limits.threadNamesBytesPerProcessMax else { return }
         threadBytes = bytes
-        threads[tid] = unsafe Array(name.buffer)
+        threads[tid] = Array(name.buffer)
     }
 
     /// Returns the bytes charged for a thread's name and its entry in the table.
@@ -51,7 +51,7 @@ struct GivenNames: ~Copyable {
     /// Calls `body` with the thread's name, or with an empty view if it has none.
     borrowing func withName(ofThread tid: UInt32, _ body: (ByteView) -> Void) {
         guard !threads.isEmpty, let name = threads[tid] else { return body(.empty) }
-        unsafe name.withUnsafeBytes { unsafe body(ByteView($0)) }
+        name.withUnsafeBytes { body(ByteView($0)) }
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
@@ -69,7 +69,7 @@ struct GivenNames: ~Copyable {
         sortIndex = try reader.integer(Int32.self)
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let tid = try reader.integer(UInt32.self)
-            let name = unsafe Array(try reader.counted())
+            let name = Array(try reader.counted())
             threadBytes += Self.bytes(of: name.count)
             threads[tid] = name
         }

@@ -2,7 +2,6 @@ import SystemIO
 
 /// An open-addressing hash table of positions in an array that the caller owns. 16 bytes a cell, linear probing, at
 /// most half full, no memory while empty. Keys stay in the array; the caller compares them.
-@safe
 struct IndexTable: ~Copyable {
     /// A hash and the position stored under it.
     private struct Cell: BitwiseCopyable {
@@ -19,23 +18,23 @@ struct IndexTable: ~Copyable {
     /// The shared, always empty cell of tables that have no memory of their own.
     nonisolated(unsafe) private static let noCell: UnsafeMutablePointer<Cell> = {
         let cell = UnsafeMutablePointer<Cell>.allocate(capacity: 1)
-        unsafe cell.initialize(to: Cell(hash: 0, position: 0))
-        return unsafe cell
+        cell.initialize(to: Cell(hash: 0, position: 0))
+        return cell
     }()
 
     init() {
-        unsafe cells = unsafe Self.noCell
+        cells = Self.noCell
         mask = 0
     }
 
-    deinit { if mask > 0 { unsafe cells.deallocate() } }
+    deinit { if mask > 0 { cells.deallocate() } }
 
     /// Returns the position stored under this hash for which `matches` returns true.
     @inline(__always) func find(_ hash: UInt64, _ matches: (Int) -> Bool) -> Int? {
         var at = Int(truncatingIfNeeded: hash) & mask
-        while unsafe cells[at].position != 0 {
-            if unsafe cells[at].hash == hash, unsafe matches(cells[at].position - 1) {
-                return unsafe cells[at].position - 1
+        while cells[at].position != 0 {
+            if cells[at].hash == hash, matches(cells[at].position - 1) {
+                return cells[at].position - 1
             }
             at = (at + 1) & mask
         }
@@ -49,7 +48,7 @@ struct IndexTable: ~Copyable {
 
     /// Prefetches the cell where the search for a hash begins.
     @inline(__always) func prefetchCell(_ hash: UInt64) {
-        unsafe SystemIO.prefetch(cells + (Int(truncatingIfNeeded: hash) & mask))
+        SystemIO.prefetch(cells + (Int(truncatingIfNeeded: hash) & mask))
     }
 
     /// Adds a position that `find` does not return yet.
@@ -65,28 +64,28 @@ struct IndexTable: ~Copyable {
         // Later cells move into the hole unless that would put them before their home cell, so there are no
         // tombstones (Knuth, The Art of Computer Programming, 6.4, algorithm R).
         var at = (hole + 1) & mask
-        while unsafe cells[at].position != 0 {
-            let home = unsafe Int(truncatingIfNeeded: cells[at].hash) & mask
+        while cells[at].position != 0 {
+            let home = Int(truncatingIfNeeded: cells[at].hash) & mask
             if (at - home) & mask >= (at - hole) & mask {
-                unsafe cells[hole] = unsafe cells[at]
+                cells[hole] = cells[at]
                 hole = at
             }
             at = (at + 1) & mask
         }
-        unsafe cells[hole].position = 0
+        cells[hole].position = 0
         count -= 1
     }
 
     /// Changes the position stored under this hash.
     mutating func move(_ hash: UInt64, from position: Int, to other: Int) {
         guard let cell = cell(hash, position) else { return }
-        unsafe cells[cell].position = other + 1
+        cells[cell].position = other + 1
     }
 
     private func cell(_ hash: UInt64, _ position: Int) -> Int? {
         var at = Int(truncatingIfNeeded: hash) & mask
-        while unsafe cells[at].position != 0 {
-            if unsafe cells[at].position == position + 1 { return at }
+        while cells[at].position != 0 {
+            if cells[at].position == position + 1 { return at }
             at = (at + 1) & mask
         }
         return nil
@@ -99,12 +98,12 @@ struct IndexTable: ~Copyable {
         // Behind an empty cell begins a run whose home cells all lie within it, so an entry that is inserted again
         // finds room at its current cell at the latest.
         var start = 0
-        while unsafe cells[start].position != 0 { start += 1 }
+        while cells[start].position != 0 { start += 1 }
         count = 0
         for step in 1...mask {
-            let cell = unsafe cells[(start + step) & mask]
+            let cell = cells[(start + step) & mask]
             guard cell.position != 0 else { continue }
-            unsafe cells[(start + step) & mask].position = 0
+            cells[(start + step) & mask].position = 0
             let position = positions[cell.position - 1]
             guard position != .max else { continue }
             file(Cell(hash: cell.hash, position: Int(position) + 1))
@@ -118,16 +117,16 @@ struct IndexTable: ~Copyable {
 
     private func file(_ cell: Cell) {
         var at = Int(truncatingIfNeeded: cell.hash) & mask
-        while unsafe cells[at].position != 0 { at = (at + 1) & mask }
-        unsafe cells[at] = cell
+        while cells[at].position != 0 { at = (at + 1) & mask }
+        cells[at] = cell
     }
 
     private mutating func resize(to size: Int) {
-        let old = unsafe UnsafeMutableBufferPointer(start: cells, count: mask + 1)
-        unsafe cells = .allocate(capacity: size)
-        unsafe cells.initialize(repeating: Cell(hash: 0, position: 0), count: size)
+        let old = UnsafeMutableBufferPointer(start: cells, count: mask + 1)
+        cells = .allocate(capacity: size)
+        cells.initialize(repeating: Cell(hash: 0, position: 0), count: size)
         mask = size - 1
-        for unsafecell in unsafe old where cell.position != 0 { file(cell) }
-        if old.count > 1 { unsafe old.deallocate() }
+        for cell in old where cell.position != 0 { file(cell) }
+        if old.count > 1 { old.deallocate() }
     }
 }

@@ -8,9 +8,9 @@ package enum NameHash {
     /// unusable.
     package static func key(with secret: [UInt8]) {
         let (first, second) = (word(secret.prefix(8)), word(secret.dropFirst(8)))
-        unsafe seed = WordHash.fold(first ^ 0xE703_7ED1_A0B4_28DB, 0x8EBC_6AF0_9C88_C6E3)
+        seed = WordHash.fold(first ^ 0xE703_7ED1_A0B4_28DB, 0x8EBC_6AF0_9C88_C6E3)
         // An odd multiplier loses no bits.
-        unsafe multiplier = WordHash.fold(second ^ 0x5899_65CC_7537_4CC3, 0x1D8E_4E27_C47D_124F) | 1
+        multiplier = WordHash.fold(second ^ 0x5899_65CC_7537_4CC3, 0x1D8E_4E27_C47D_124F) | 1
     }
 
     private static func word(_ bytes: ArraySlice<UInt8>) -> UInt64 {
@@ -25,36 +25,33 @@ package enum NameHash {
 
     @inline(__always) static func of(_ name: ByteView) -> UInt64 {
         if name.count >= longBytesMin { return ofLong(name) }
-        return unsafe WordHash.of(name, seed: seed, multiplier: multiplier)
+        return WordHash.of(name, seed: seed, multiplier: multiplier)
     }
 
     private static var longBytesMin: Int { 128 }
 
     /// Hashes four words per step, in lanes that do not depend on each other's multiplication.
     @inline(never) private static func ofLong(_ name: ByteView) -> UInt64 {
-        guard let start = unsafe name.start else { return unsafe seed }
-        let (seed, multiplier) = unsafe (seed, multiplier)
+        guard let start = name.start else { return seed }
+        let (seed, multiplier) = (seed, multiplier)
         var lanes = InlineArray<4, UInt64> { seed &+ UInt64($0) &* 0x9E37_79B9_7F4A_7C15 }
         var at = 0
         // The remainder of at most 32 bytes is hashed like a short name.
         while name.count &- at > 32 {
             for lane in 0..<4 {
-                let word = unsafe start.loadUnaligned(
-                    fromByteOffset: at &+ 8 &* lane,
-                    as: UInt64.self
-                )
+                let word = start.loadUnaligned(fromByteOffset: at &+ 8 &* lane, as: UInt64.self)
                 lanes[lane] = WordHash.fold(lanes[lane] ^ word, multiplier)
             }
             at &+= 32
         }
-        let rest = unsafe ByteView(start: start + at, count: name.count &- at)
+        let rest = ByteView(start: start + at, count: name.count &- at)
         var hash = WordHash.of(rest, seed: seed ^ UInt64(name.count), multiplier: multiplier)
         for lane in 0..<4 { hash = WordHash.fold(hash ^ lanes[lane], multiplier) }
         return hash
     }
 
     @inline(__always) static func mix(_ value: UInt64) -> UInt64 {
-        unsafe WordHash.fold(value ^ seed, multiplier)
+        WordHash.fold(value ^ seed, multiplier)
     }
 }
 
@@ -81,15 +78,15 @@ enum WordHash {
 
     @inline(__always) static func of(_ name: ByteView, seed: UInt64, multiplier: UInt64) -> UInt64 {
         // All empty views hash alike: a name that was loaded from a checkpoint has an address, others have none.
-        guard let start = unsafe name.start, name.count > 0 else { return 0x9E37_79B9_7F4A_7C15 }
+        guard let start = name.start, name.count > 0 else { return 0x9E37_79B9_7F4A_7C15 }
         var hash = UInt64(truncatingIfNeeded: name.count) &* 0x9E37_79B9_7F4A_7C15 ^ seed
         var at = 0
         while name.count &- at >= 8 {
-            let word = unsafe start.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+            let word = start.loadUnaligned(fromByteOffset: at, as: UInt64.self)
             hash = fold(hash ^ word, multiplier)
             at &+= 8
         }
-        let rest = unsafe tail(start, name.count)
+        let rest = tail(start, name.count)
         return fold(hash ^ rest ^ 0xD6E8_FEB8_6659_FD93, multiplier)
     }
 
@@ -97,18 +94,18 @@ enum WordHash {
     @inline(__always) private static func tail(_ start: UnsafeRawPointer, _ count: Int) -> UInt64 {
         let left = count & 7
         if count >= 8 {
-            let last = unsafe start.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+            let last = start.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
             return UInt64(bigEndian: last) & ((1 &<< UInt64(8 &* left)) &- 1)
         }
         if left >= 4 {
             // The two loads overlap.
-            let first = unsafe UInt32(bigEndian: start.loadUnaligned(as: UInt32.self))
-            let last = unsafe start.loadUnaligned(fromByteOffset: left &- 4, as: UInt32.self)
+            let first = UInt32(bigEndian: start.loadUnaligned(as: UInt32.self))
+            let last = start.loadUnaligned(fromByteOffset: left &- 4, as: UInt32.self)
             return UInt64(first) &<< UInt64(8 &* (left &- 4)) | UInt64(UInt32(bigEndian: last))
         }
         var tail: UInt64 = 0
         for at in 0..<left {
-            tail = unsafe tail << 8 | UInt64(start.load(fromByteOffset: at, as: UInt8.self))
+            tail = tail << 8 | UInt64(start.load(fromByteOffset: at, as: UInt8.self))
         }
         return tail
     }

@@ -20,7 +20,7 @@ extension NamedEntry where Self: ~Copyable {
     @inline(__always) borrowing func isNamed(_ other: ByteView) -> Bool {
         let own = name
         guard own.count == other.count else { return false }
-        guard let left = unsafe own.start, let right = unsafe other.start else { return true }
-        return unsafe memoryEquals(left, right, own.count)
+        guard let left = own.start, let right = other.start else { return true }
+        return memoryEquals(left, right, own.count)
     }
 }

@@ -19,7 +19,7 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
 
     /// Returns the bytes that an entry is charged with.
     static func bytes(of entry: borrowing Entry) -> Int {
-        unsafe MemoryLayout<Entry>.stride + MemoryLayout<Place>.stride + StateCost.index
+        MemoryLayout<Entry>.stride + MemoryLayout<Place>.stride + StateCost.index
             + StateCost.allocation
             + StateCost.name(entry.name.count)
     }
@@ -27,7 +27,7 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
     var count: Int { store.count }
 
     /// The addresses of all entries; valid until the next insertion or removal.
-    var entries: UnsafeMutableBufferPointer<Place> { unsafe store.elements }
+    var entries: UnsafeMutableBufferPointer<Place> { store.elements }
 
     // MARK: Prefetching
 
@@ -47,34 +47,30 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
 
     /// Prefetches an entry's name. The position may be out of range by now.
     @inline(__always) func prefetchName(_ position: Int) {
-        guard position < count, let start = unsafe store[position].pointee.name.start else {
-            return
-        }
-        unsafe prefetch(start)
+        guard position < count, let start = store[position].pointee.name.start else { return }
+        prefetch(start)
     }
 
     // MARK: Entries
 
     /// Returns the entry with this name, or nil.
     @inline(__always) func find(_ name: ByteView) -> Place? {
-        unsafe find(name, hash: index.count > 0 ? NameHash.of(name) : nil)
+        find(name, hash: index.count > 0 ? NameHash.of(name) : nil)
     }
 
     /// Finds by the result of `prefetchIndex`; no entry may have been added since.
     @inline(__always) func find(_ name: ByteView, hash: UInt64?) -> Place? {
         guard let hash else {
-            for unsafeplace in unsafe store.elements where unsafe place.pointee.isNamed(name) {
-                return unsafe place
-            }
+            for place in store.elements where place.pointee.isNamed(name) { return place }
             return nil
         }
-        let found = index.find(hash) { unsafe store[$0].pointee.isNamed(name) }
-        return unsafe found.map { unsafe store[$0] }
+        let found = index.find(hash) { store[$0].pointee.isNamed(name) }
+        return found.map { store[$0] }
     }
 
     /// Adds an entry for a name that `find` does not return.
     mutating func insert(_ name: ByteView, hash: UInt64? = nil) -> Place {
-        unsafe append(Entry(name: name), hash)
+        append(Entry(name: name), hash)
     }
 
     /// Returns the entry of a name. Once one place is left, all new names share an entry called `other`.
@@ -82,26 +78,23 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
         of name: ByteView,
         countMax: Int
     ) -> (place: Place, isOther: Bool) {
-        if let known = unsafe find(name) { return unsafe (known, false) }
-        if count < countMax - 1 { return unsafe (insert(name), false) }
+        if let known = find(name) { return (known, false) }
+        if count < countMax - 1 { return (insert(name), false) }
         let other = ByteView("other")
-        return unsafe (find(other) ?? insert(other), true)
+        return (find(other) ?? insert(other), true)
     }
 
     private mutating func append(_ entry: consuming Entry, _ hash: UInt64? = nil) -> Place {
         let position = store.append(entry)
         if index.count == position, position > 0 {
-            unsafe index.insert(
-                hash ?? NameHash.of(store[position].pointee.name),
-                position: position
-            )
+            index.insert(hash ?? NameHash.of(store[position].pointee.name), position: position)
         } else if position == Self.unindexedMax {
             for position in 0...position {
-                unsafe index.insert(NameHash.of(store[position].pointee.name), position: position)
+                index.insert(NameHash.of(store[position].pointee.name), position: position)
             }
         }
-        unsafe stateBytes += Self.bytes(of: store[position].pointee)
-        return unsafe store[position]
+        stateBytes += Self.bytes(of: store[position].pointee)
+        return store[position]
     }
 
     /// Removes the entries for which `isGone` returns true. It is called once per entry, in order. Returns whether
@@ -111,12 +104,12 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
         var positions = RawArray<UInt32>(capacity: known)
         var kept: UInt32 = 0
         var bytes = stateBytes
-        let places = unsafe store.elements
+        let places = store.elements
         store.keep { position in
-            let place = unsafe places[position]
-            if unsafe isGone(place) {
+            let place = places[position]
+            if isGone(place) {
                 positions.append(.max)
-                unsafe bytes -= Self.bytes(of: place.pointee)
+                bytes -= Self.bytes(of: place.pointee)
                 return false
             }
             positions.append(kept)
@@ -130,12 +123,10 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt32(count))
-        for unsafeentry in unsafe entries { unsafe entry.pointee.encode(into: &buffer) }
+        for entry in entries { entry.pointee.encode(into: &buffer) }
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        for _ in 0..<(try reader.integer(UInt32.self)) {
-            _ = unsafe append(try Entry(decoding: &reader))
-        }
+        for _ in 0..<(try reader.integer(UInt32.self)) { _ = append(try Entry(decoding: &reader)) }
     }
 }

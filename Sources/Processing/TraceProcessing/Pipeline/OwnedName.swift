@@ -3,7 +3,6 @@ import TraceFiles
 import TraceModel
 
 /// A name kept beyond the batch it came in. Owns its bytes.
-@safe
 struct OwnedName: ~Copyable {
     private let start: UnsafeMutableRawPointer?
     private let length: Int32
@@ -16,34 +15,34 @@ struct OwnedName: ~Copyable {
     init(_ name: ByteView) {
         length = Int32(name.count)
         isPlain = RawBuffer.isPlainText(name)
-        guard let source = unsafe name.start, name.count > 0 else {
-            unsafe start = nil
+        guard let source = name.start, name.count > 0 else {
+            start = nil
             return
         }
         let copy = UnsafeMutableRawPointer.allocate(byteCount: name.count, alignment: 8)
-        unsafe copy.copyMemory(from: source, byteCount: name.count)
-        unsafe start = unsafe copy
+        copy.copyMemory(from: source, byteCount: name.count)
+        start = copy
     }
 
-    deinit { unsafe start?.deallocate() }
+    deinit { start?.deallocate() }
 
     /// The bytes, valid as long as this value lives.
-    @inline(__always) var view: ByteView { unsafe ByteView(start: start, count: count) }
+    @inline(__always) var view: ByteView { ByteView(start: start, count: count) }
 
     @inline(__always) borrowing func equals(_ other: ByteView) -> Bool {
         guard other.count == count else { return false }
-        guard let start = unsafe start, let other = unsafe other.start else { return true }
-        return unsafe memoryEquals(start, other, count)
+        guard let start, let other = other.start else { return true }
+        return memoryEquals(start, other, count)
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt32(count))
-        unsafe buffer.append(view.buffer)
+        buffer.append(view.buffer)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         let count = Int(try reader.integer(UInt32.self))
-        unsafe self.init(ByteView(try reader.bytes(count)))
+        self.init(ByteView(try reader.bytes(count)))
     }
 }
 
@@ -54,13 +53,13 @@ struct OwnedName: ~Copyable {
     _ right: UnsafeRawPointer,
     _ count: Int
 ) -> Bool {
-    guard count >= 8 else { return unsafe shortEquals(left, right, count) }
+    guard count >= 8 else { return shortEquals(left, right, count) }
     var at = 0
     while at < count &- 8 {
-        guard unsafe isEqual(UInt64.self, left, right, at) else { return false }
+        guard isEqual(UInt64.self, left, right, at) else { return false }
         at &+= 8
     }
-    return unsafe isEqual(UInt64.self, left, right, count &- 8)
+    return isEqual(UInt64.self, left, right, count &- 8)
 }
 
 /// Compares up to seven bytes.
@@ -70,10 +69,9 @@ struct OwnedName: ~Copyable {
     _ count: Int
 ) -> Bool {
     if count >= 4 {
-        return unsafe isEqual(UInt32.self, left, right, 0)
-            && isEqual(UInt32.self, left, right, count &- 4)
+        return isEqual(UInt32.self, left, right, 0) && isEqual(UInt32.self, left, right, count &- 4)
     }
-    for at in 0..<count { guard unsafe isEqual(UInt8.self, left, right, at) else { return false } }
+    for at in 0..<count { guard isEqual(UInt8.self, left, right, at) else { return false } }
     return true
 }
 
@@ -83,6 +81,6 @@ struct OwnedName: ~Copyable {
     _ right: UnsafeRawPointer,
     _ at: Int
 ) -> Bool {
-    unsafe left.loadUnaligned(fromByteOffset: at, as: Word.self)
+    left.loadUnaligned(fromByteOffset: at, as: Word.self)
         == right.loadUnaligned(fromByteOffset: at, as: Word.self)
 }

@@ -4,10 +4,8 @@ import TraceModel
 
 /// Prefetches the state of a batch's next events, one pointer hop per stage, so that `apply` does not miss the cache.
 /// Consecutive stages are `distance` events apart, so that a line has arrived before the next stage follows it.
-@safe
 struct Prefetcher<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// The prefetch state of one event.
-    @safe
     private struct Found: BitwiseCopyable {
         var entry: ProcessTable<Model>.Entry?
         /// The model's result of the stages so far.
@@ -29,13 +27,13 @@ struct Prefetcher<Model: ProcessModel & ~Copyable>: ~Copyable {
     init(host: HostID, processesGone: Int) {
         self.host = host
         self.processesGone = processesGone
-        unsafe ring.initialize(repeating: Found(), count: Self.ringCount)
+        ring.initialize(repeating: Found(), count: Self.ringCount)
     }
 
-    deinit { unsafe ring.deallocate() }
+    deinit { ring.deallocate() }
 
     @inline(__always) private func found(at place: Int) -> UnsafeMutablePointer<Found> {
-        unsafe ring + (place & (Self.ringCount - 1))
+        ring + (place & (Self.ringCount - 1))
     }
 
     /// Runs each stage once: the first for the event at `place` + `lead`, the last for the one at `place` +
@@ -49,15 +47,15 @@ struct Prefetcher<Model: ProcessModel & ~Copyable>: ~Copyable {
     ) {
         if processesGone != self.processesGone {
             self.processesGone = processesGone
-            unsafe ring.update(repeating: Found(), count: Self.ringCount)
+            ring.update(repeating: Found(), count: Self.ringCount)
         }
         let first = place &+ Self.lead
         if first < buffer.count { begin(first, buffer[first].pid, table) }
         // Unrolled, so that the compiler specialises each stage.
-        if Model.looks > 0 { unsafe look(0, from: first, in: buffer, totals) }
-        if Model.looks > 1 { unsafe look(1, from: first, in: buffer, totals) }
-        if Model.looks > 2 { unsafe look(2, from: first, in: buffer, totals) }
-        if Model.looks > 3 { unsafe look(3, from: first, in: buffer, totals) }
+        if Model.looks > 0 { look(0, from: first, in: buffer, totals) }
+        if Model.looks > 1 { look(1, from: first, in: buffer, totals) }
+        if Model.looks > 2 { look(2, from: first, in: buffer, totals) }
+        if Model.looks > 3 { look(3, from: first, in: buffer, totals) }
     }
 
     @inline(__always) private func look(
@@ -68,13 +66,13 @@ struct Prefetcher<Model: ProcessModel & ~Copyable>: ~Copyable {
     ) {
         let place = first &- (look &+ 1) &* Self.distance
         guard place >= 0, place < buffer.count else { return }
-        let found = unsafe found(at: place)
-        guard let entry = unsafe found.pointee.entry else { return }
+        let found = found(at: place)
+        guard let entry = found.pointee.entry else { return }
         if look == 0 {
-            unsafe prefetch(entry.pointee.activity)
-            unsafe prefetch(totals + Int(entry.pointee.slot))
+            prefetch(entry.pointee.activity)
+            prefetch(totals + Int(entry.pointee.slot))
         }
-        unsafe found.pointee.state = unsafe entry.pointee.model.lookAhead(
+        found.pointee.state = entry.pointee.model.lookAhead(
             look,
             at: buffer.event(buffer[place]),
             found.pointee.state
@@ -83,8 +81,8 @@ struct Prefetcher<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     /// Returns the prefetch result for the event at `place`; -1 if there is none.
     @inline(__always) func result(_ place: Int) -> Int {
-        guard Model.looks > 0, unsafe found(at: place).pointee.entry != nil else { return -1 }
-        return unsafe found(at: place).pointee.state
+        guard Model.looks > 0, found(at: place).pointee.entry != nil else { return -1 }
+        return found(at: place).pointee.state
     }
 
     @inline(__always) private mutating func begin(
@@ -92,10 +90,8 @@ struct Prefetcher<Model: ProcessModel & ~Copyable>: ~Copyable {
         _ pid: UInt32,
         _ table: borrowing ProcessTable<Model>
     ) {
-        let entry = unsafe table.probable(host: host, pid: pid)
-        unsafe found(at: place).pointee = unsafe Found(entry: entry)
-        if let entry = unsafe entry {
-            unsafe prefetch(entry, byteCount: MemoryLayout<ProcessEntry<Model>>.size)
-        }
+        let entry = table.probable(host: host, pid: pid)
+        found(at: place).pointee = Found(entry: entry)
+        if let entry { prefetch(entry, byteCount: MemoryLayout<ProcessEntry<Model>>.size) }
     }
 }

@@ -13,7 +13,6 @@ protocol ProcessAccount: NamedEntry, ~Copyable {
 
 /// The counters of one process id, by the names that it had. An account stays when the process takes another name, so
 /// that no counter decreases or disappears if the name returns.
-@safe
 struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
     private var table = NamedTable<Account>()
     /// The account of the current name; nil if it has to be searched.
@@ -27,30 +26,30 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
         comm: ByteView,
         _ identity: borrowing ProcessIdentity
     ) -> NamedTable<Account>.Place {
-        if sample.isRenamed { unsafe current = nil }
-        if sample.isLate, let known = unsafe table.find(comm) { return unsafe dirtied(known) }
-        if let current = unsafe current { return unsafe dirtied(current) }
+        if sample.isRenamed { current = nil }
+        if sample.isLate, let known = table.find(comm) { return dirtied(known) }
+        if let current { return dirtied(current) }
         let name = identity.name.view
-        let account = unsafe table.entry(of: name, countMax: Limits.namesPerProcessMax).place
-        unsafe current = unsafe account
-        return unsafe dirtied(account)
+        let account = table.entry(of: name, countMax: Limits.namesPerProcessMax).place
+        current = account
+        return dirtied(account)
     }
 
     @inline(__always) private func dirtied(
         _ account: NamedTable<Account>.Place
     ) -> NamedTable<Account>.Place {
-        unsafe account.pointee.isDirty = true
-        return unsafe account
+        account.pointee.isDirty = true
+        return account
     }
 
     @inline(__always) var stateBytes: Int { table.stateBytes }
 
     /// Collects the series. Leaves the writer at one of the names, so a model calls this last.
     mutating func collect(_ series: inout SeriesWriter, all: Bool) {
-        for unsafeaccount in unsafe table.entries where unsafe all || account.pointee.isDirty {
-            unsafe account.pointee.isDirty = false
-            unsafe series.use(processName: account.pointee.name)
-            unsafe account.pointee.collect(&series)
+        for account in table.entries where all || account.pointee.isDirty {
+            account.pointee.isDirty = false
+            series.use(processName: account.pointee.name)
+            account.pointee.collect(&series)
         }
     }
 

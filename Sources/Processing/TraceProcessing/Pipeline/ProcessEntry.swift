@@ -4,7 +4,6 @@ import TraceMetrics
 import TraceModel
 
 /// One traced process in the table: its identity, the model's state, and what has been reported of it.
-@safe
 struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     // The fields that sweeps and searches read of every process come first, in one cache line.
     let host: HostID
@@ -58,8 +57,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         time: EpochNanoseconds,
         arrival: EpochNanoseconds
     ) -> UnsafeMutablePointer<Self> {
-        let place = unsafe memory.bindMemory(to: Self.self, capacity: 1)
-        unsafe place.initialize(
+        let place = memory.bindMemory(to: Self.self, capacity: 1)
+        place.initialize(
             to: Self(
                 host: host,
                 pid: pid,
@@ -78,7 +77,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
                 )
             )
         )
-        return unsafe place
+        return place
     }
 
     /// Size of an entry's memory, including what lies behind it.
@@ -106,13 +105,13 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         self.pid = pid
         self.slot = slot
         pidText = NumberText(UInt64(pid))
-        unsafe self.rules = unsafe rules
+        self.rules = rules
         self.model = model
         lastTime = time
         lastArrival = arrival
         lastHeard = arrival
-        unsafe self.activity = unsafe activity
-        unsafe self.suppressed = unsafe suppressed
+        self.activity = activity
+        self.suppressed = suppressed
     }
 
     /// The name that its events give, else the name that agents give beside events; empty if neither exists. Valid
@@ -123,7 +122,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     }
 
     /// Whether time without events can lead to findings or to records of suppressed ones.
-    var needsTicks: Bool { unsafe model.needsTicks || !suppressed.pointee.isEmpty }
+    var needsTicks: Bool { model.needsTicks || !suppressed.pointee.isEmpty }
 
     /// Whether it had events, not only a name; without events there is nothing to report.
     var hasEvents: Bool { lastTime != .min }
@@ -140,7 +139,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     /// The bytes that its slot's budget is charged with. Depends only on what checkpoints contain. O(1).
     @inline(__always) var stateBytes: Int {
-        unsafe Self.fixedBytes + model.stateBytes + activity.pointee.stateBytes + threads.stateBytes
+        Self.fixedBytes + model.stateBytes + activity.pointee.stateBytes + threads.stateBytes
             + given.stateBytes
             + suppressed.pointee.stateBytes
     }
@@ -151,7 +150,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     }
 
     deinit {
-        unsafe activity.deinitialize(count: 1)
-        unsafe suppressed.deinitialize(count: 1)
+        activity.deinitialize(count: 1)
+        suppressed.deinitialize(count: 1)
     }
 }

@@ -5,7 +5,6 @@ import TraceSummaries
 import TraceWire
 
 /// The parts of a process beside its model that evictions of the model's entries update.
-@safe
 struct StateOwner {
     let totals: UnsafeMutablePointer<SlotTotals>
     let activity: UnsafeMutablePointer<WindowActivity>

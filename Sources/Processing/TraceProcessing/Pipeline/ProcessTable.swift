@@ -4,12 +4,11 @@ import TraceModel
 
 /// The processes that a worker knows, by host and process id. Entries keep their address until they are removed.
 /// Bounded by slot.
-@safe
 struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     typealias Entry = UnsafeMutablePointer<ProcessEntry<Model>>
 
-    private var places = unsafe RawArray<Entry>()
-    private var bySlot = unsafe [[Entry]](repeating: [], count: Slot.count)
+    private var places = RawArray<Entry>()
+    private var bySlot = [[Entry]](repeating: [], count: Slot.count)
     private var index = IndexTable()
     private var last: Entry?
     /// Free list of the memory of removed processes: each piece holds the address of the next one.
@@ -20,17 +19,17 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     init() {}
 
     deinit {
-        for unsafeentry in unsafe entries { unsafe free(entry) }
-        var next = unsafe spare
-        while let memory = unsafe next {
-            unsafe next = unsafe memory.load(as: UnsafeMutableRawPointer?.self)
-            unsafe memory.deallocate()
+        for entry in entries { free(entry) }
+        var next = spare
+        while let memory = next {
+            next = memory.load(as: UnsafeMutableRawPointer?.self)
+            memory.deallocate()
         }
     }
 
     private func free(_ entry: Entry) {
-        unsafe entry.deinitialize(count: 1)
-        unsafe UnsafeMutableRawPointer(entry).deallocate()
+        entry.deinitialize(count: 1)
+        UnsafeMutableRawPointer(entry).deallocate()
     }
 
     @inline(__always) private func hash(_ host: HostID, _ pid: UInt32) -> UInt64 {
@@ -40,97 +39,92 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// Returns the process, or nil if it is not known.
     @inline(__always) mutating func find(host: HostID, pid: UInt32) -> Entry? {
         // Events of one process come in runs.
-        if let last = unsafe last, unsafe last.pointee.isProcess(host, pid) { return unsafe last }
-        let entries = unsafe places.base
+        if let last, last.pointee.isProcess(host, pid) { return last }
+        let entries = places.base
         guard
-            let position = index.find(
-                hash(host, pid),
-                { unsafe entries[$0].pointee.isProcess(host, pid) }
-            )
+            let position = index.find(hash(host, pid), { entries[$0].pointee.isProcess(host, pid) })
         else {
             return nil
         }
-        unsafe last = unsafe entries[position]
-        return unsafe last
+        last = entries[position]
+        return last
     }
 
     /// Returns the process that probably has this key, for prefetching: only hashes are compared, and its memory is
     /// not touched.
     @inline(__always) func probable(host: HostID, pid: UInt32) -> Entry? {
         let position = index.probable(Int(truncatingIfNeeded: hash(host, pid)))
-        return unsafe position < 0 ? nil : places[position]
+        return position < 0 ? nil : places[position]
     }
 
     /// Returns memory for a process. The caller owns it until it calls `insert`.
     mutating func takeMemory() -> UnsafeMutableRawPointer {
-        guard let memory = unsafe spare else {
+        guard let memory = spare else {
             return .allocate(
                 byteCount: ProcessEntry<Model>.memoryBytes,
                 alignment: ProcessEntry<Model>.memoryAlignment
             )
         }
-        unsafe spare = unsafe memory.load(as: UnsafeMutableRawPointer?.self)
+        spare = memory.load(as: UnsafeMutableRawPointer?.self)
         spareCount -= 1
-        return unsafe memory
+        return memory
     }
 
     /// Adds a process that `find` does not return; the table now owns its memory.
     mutating func insert(_ place: Entry) {
-        unsafe index.insert(hash(place.pointee.host, place.pointee.pid), position: places.count)
-        unsafe place.pointee.position = unsafe places.count
-        unsafe places.append(place)
-        unsafe bySlot[Int(place.pointee.slot)].append(place)
-        unsafe last = unsafe place
+        index.insert(hash(place.pointee.host, place.pointee.pid), position: places.count)
+        place.pointee.position = places.count
+        places.append(place)
+        bySlot[Int(place.pointee.slot)].append(place)
+        last = place
     }
 
     /// All processes in unspecified order; valid until the next insertion or removal.
-    var entries: UnsafeMutableBufferPointer<Entry> { unsafe places.elements }
+    var entries: UnsafeMutableBufferPointer<Entry> { places.elements }
 
     /// Returns a slot's processes in insertion order.
-    func entries(of slot: UInt8) -> [Entry] { unsafe bySlot[Int(slot)] }
+    func entries(of slot: UInt8) -> [Entry] { bySlot[Int(slot)] }
 
     /// Removes processes of a slot whose `isGone` is set. O(processes of the slot).
     mutating func remove(_ gone: [Entry], of slot: UInt8) {
-        unsafe bySlot[Int(slot)].removeAll { unsafe $0.pointee.isGone }
-        for position in unsafe gone.indices {
-            unsafe prefetchRemoval(gone, position)
-            unsafe remove(gone[position])
+        bySlot[Int(slot)].removeAll { $0.pointee.isGone }
+        for position in gone.indices {
+            prefetchRemoval(gone, position)
+            remove(gone[position])
         }
-        unsafe last = nil
+        last = nil
     }
 
     /// Prefetches what the next removals need: their cells, and the processes that take their positions.
     @inline(__always) private func prefetchRemoval(_ gone: [Entry], _ position: Int) {
         let ahead = 8
-        guard unsafe position + ahead < gone.count, unsafe places.count > ahead else { return }
-        let entry = unsafe gone[position + ahead]
-        unsafe index.prefetchCell(hash(entry.pointee.host, entry.pointee.pid))
-        unsafe prefetch(places[places.count - 1 - ahead])
-        let mover = unsafe places[places.count - 1 - ahead / 2]
-        unsafe index.prefetchCell(hash(mover.pointee.host, mover.pointee.pid))
+        guard position + ahead < gone.count, places.count > ahead else { return }
+        let entry = gone[position + ahead]
+        index.prefetchCell(hash(entry.pointee.host, entry.pointee.pid))
+        prefetch(places[places.count - 1 - ahead])
+        let mover = places[places.count - 1 - ahead / 2]
+        index.prefetchCell(hash(mover.pointee.host, mover.pointee.pid))
     }
 
     private mutating func remove(_ entry: Entry) {
-        let position = unsafe entry.pointee.position
-        unsafe index.remove(hash(entry.pointee.host, entry.pointee.pid), position: position)
-        let mover = unsafe places[places.count - 1]
-        if unsafe mover != entry {
-            unsafe index.move(
+        let position = entry.pointee.position
+        index.remove(hash(entry.pointee.host, entry.pointee.pid), position: position)
+        let mover = places[places.count - 1]
+        if mover != entry {
+            index.move(
                 hash(mover.pointee.host, mover.pointee.pid),
                 from: places.count - 1,
                 to: position
             )
-            unsafe mover.pointee.position = position
-            unsafe places[position] = unsafe mover
+            mover.pointee.position = position
+            places[position] = mover
         }
-        unsafe places.removeLast()
-        guard unsafe spareCount < places.count + Self.spareCountMin else {
-            return unsafe free(entry)
-        }
-        unsafe entry.deinitialize(count: 1)
+        places.removeLast()
+        guard spareCount < places.count + Self.spareCountMin else { return free(entry) }
+        entry.deinitialize(count: 1)
         let memory = UnsafeMutableRawPointer(entry)
-        unsafe memory.storeBytes(of: spare, as: UnsafeMutableRawPointer?.self)
-        unsafe spare = unsafe memory
+        memory.storeBytes(of: spare, as: UnsafeMutableRawPointer?.self)
+        spare = memory
         spareCount += 1
     }
 }

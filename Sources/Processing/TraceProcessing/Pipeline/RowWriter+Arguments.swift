@@ -102,7 +102,7 @@ extension RowWriter {
         if value.isPlain {
             append(value.view)
         } else {
-            unsafe appendCSVField(value.view, guardsFormulas: context.files.guardsFormulas)
+            appendCSVField(value.view, guardsFormulas: context.files.guardsFormulas)
         }
     }
 }

@@ -9,9 +9,9 @@ enum SummaryBuilder {
         host: String,
         to summary: inout WindowSummary
     ) {
-        unsafe addProcess(entry.pointee.activity, to: &summary)
-        let owner = unsafe owner(of: entry, host: host)
-        unsafe takeParts(of: entry) { summary.add($0, of: owner, toTable: $1, position: &$2) }
+        addProcess(entry.pointee.activity, to: &summary)
+        let owner = owner(of: entry, host: host)
+        takeParts(of: entry) { summary.add($0, of: owner, toTable: $1, position: &$2) }
     }
 
     /// Adds what exists of a process at the end of the window, whether it had events in it or not.
@@ -20,9 +20,9 @@ enum SummaryBuilder {
         host: String,
         to summary: inout WindowSummary
     ) {
-        let owner = unsafe owner(of: entry, host: host)
+        let owner = owner(of: entry, host: host)
         var place = UInt32.max
-        unsafe entry.pointee.model.visitStanding { part, table in
+        entry.pointee.model.visitStanding { part, table in
             summary.add(part, of: owner, toTable: table, position: &place)
         }
     }
@@ -33,18 +33,16 @@ enum SummaryBuilder {
         host: String,
         in summary: inout WindowSummary
     ) {
-        if unsafe entry.pointee.activity.pointee.isEmpty { return }
-        unsafe addProcess(entry.pointee.activity, to: &summary)
+        if entry.pointee.activity.pointee.isEmpty { return }
+        addProcess(entry.pointee.activity, to: &summary)
         var known: SummaryOwner?
         func owner() -> SummaryOwner {
             if let known { return known }
-            let owner = unsafe self.owner(of: entry, host: host)
+            let owner = self.owner(of: entry, host: host)
             known = owner
             return owner
         }
-        unsafe takeParts(of: entry) { part, table, _ in
-            summary.count(part, of: owner(), inTable: table)
-        }
+        takeParts(of: entry) { part, table, _ in summary.count(part, of: owner(), inTable: table) }
     }
 
     /// Visits the process's parts, their tables, and their last positions in the table that aggregates them.
@@ -52,27 +50,26 @@ enum SummaryBuilder {
         of entry: ProcessTable<Model>.Entry,
         _ visit: (SummaryPart, Int, inout UInt32) -> Void
     ) {
-        let activity = unsafe entry.pointee.activity
+        let activity = entry.pointee.activity
         // The model's values for the process as a whole go to its own row.
-        unsafe entry.pointee.model.takeWindow(activity, visit)
+        entry.pointee.model.takeWindow(activity, visit)
         var place = UInt32.max
-        unsafe withUnsafePointer(to: QuantileSketch()) { none in
-            let process = unsafe activity.pointee.process
-            unsafe visit(SummaryPart(item: .empty, values: process, sketch: none), 0, &place)
+        withUnsafePointer(to: QuantileSketch()) { none in
+            let process = activity.pointee.process
+            visit(SummaryPart(item: .empty, values: process, sketch: none), 0, &place)
         }
-        unsafe activity.pointee.takeWindow(visit)
+        activity.pointee.takeWindow(visit)
     }
 
     private static func owner<Model: ProcessModel & ~Copyable>(
         of entry: ProcessTable<Model>.Entry,
         host: String
     ) -> SummaryOwner {
-        let name = unsafe entry.pointee.name.cut(at: Limits.summaryNameBytesMax)
-        return unsafe SummaryOwner(
+        let name = entry.pointee.name.cut(at: Limits.summaryNameBytesMax)
+        return SummaryOwner(
             host: Array(host.utf8),
             pid: entry.pointee.pid,
-            process: name.isEmpty
-                ? Array(unsafe "pid-\(entry.pointee.pid)".utf8) : unsafe Array(name.buffer)
+            process: name.isEmpty ? Array("pid-\(entry.pointee.pid)".utf8) : Array(name.buffer)
         )
     }
 
@@ -80,7 +77,7 @@ enum SummaryBuilder {
         _ activity: UnsafeMutablePointer<WindowActivity>,
         to summary: inout WindowSummary
     ) {
-        unsafe summary.addProcess(
+        summary.addProcess(
             events: activity.pointee.events,
             from: activity.pointee.firstTime,
             to: activity.pointee.lastTime

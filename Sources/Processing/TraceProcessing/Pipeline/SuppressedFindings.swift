@@ -67,8 +67,8 @@ struct SuppressedFindings {
     private static func kept(_ message: String) -> [UInt8] {
         var message = message
         return message.withUTF8 {
-            let bytes = unsafe ByteView(UnsafeRawBufferPointer($0))
-            return unsafe Array(bytes.cut(at: Limits.suppressedMessageBytesMax).buffer)
+            let bytes = ByteView(UnsafeRawBufferPointer($0))
+            return Array(bytes.cut(at: Limits.suppressedMessageBytesMax).buffer)
         }
     }
 
@@ -142,7 +142,7 @@ struct SuppressedFindings {
             group.worst.baseline = Double(bitPattern: try reader.integer(UInt64.self))
             group.worst.score = Double(bitPattern: try reader.integer(UInt64.self))
             group.worst.severity = Double(bitPattern: try reader.integer(UInt64.self))
-            group.message = unsafe Array(try reader.counted())
+            group.message = Array(try reader.counted())
             groups.append(group)
         }
     }

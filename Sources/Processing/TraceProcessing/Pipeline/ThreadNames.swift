@@ -52,7 +52,7 @@ struct ThreadNames {
         last = context.tid
         guard !isKnown, count < Limits.namedThreadsPerProcessMax else { return }
         guard name.isEmpty else {
-            return unsafe context.files.nameThread(
+            return context.files.nameThread(
                 host: context.host,
                 pid: context.pid,
                 tid: context.tid,
@@ -61,7 +61,7 @@ struct ThreadNames {
         }
         var text = "tid-\(context.tid)"
         text.withUTF8 {
-            unsafe context.files.nameThread(
+            context.files.nameThread(
                 host: context.host,
                 pid: context.pid,
                 tid: context.tid,

@@ -2,7 +2,6 @@ package import TraceFiles
 package import TraceModel
 
 /// A worker's share of one batch, borrowed: the events' bytes, their host, and their arrival.
-@safe
 package struct TraceBatchView {
     /// A valid `TraceBatch` with nothing but the worker's events.
     package let bytes: UnsafeRawBufferPointer
@@ -21,7 +20,7 @@ package struct TraceBatchView {
         lsn: LSN,
         semantics: Semantics
     ) {
-        unsafe self.bytes = unsafe bytes
+        self.bytes = bytes
         self.host = host
         self.hostHash = hostHash
         self.arrival = arrival

@@ -22,7 +22,7 @@ extension WindowActivity {
             add(function.values[column], to: column, ofItem: position)
         }
         raise(3, to: function.values[3], ofItem: position)
-        unsafe merge(function.sketch, intoItem: position)
+        merge(function.sketch, intoItem: position)
     }
 
     // MARK: CPU

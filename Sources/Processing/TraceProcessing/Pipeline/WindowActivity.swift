@@ -19,7 +19,7 @@ struct WindowActivity: ~Copyable {
 
         /// Returns the bytes that its slot's budget is charged with. Takes a pointer, as `isUsed` does.
         static func stateBytes(_ item: UnsafePointer<Item>) -> Int {
-            unsafe MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch
+            MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch
                 + StateCost.name(item.pointee.name.count)
                 + StateCost.allocation
         }
@@ -30,36 +30,31 @@ struct WindowActivity: ~Copyable {
             _ table: Int,
             _ name: ByteView
         ) -> Bool {
-            guard unsafe item.pointee.table == table, unsafe item.pointee.name.count == name.count
-            else {
+            guard item.pointee.table == table, item.pointee.name.count == name.count else {
                 return false
             }
-            return unsafe item.pointee.name.withUnsafeBytes { own in
-                guard let own = own.baseAddress, let other = unsafe name.start else { return true }
-                return unsafe memoryEquals(own, other, name.count)
+            return item.pointee.name.withUnsafeBytes { own in
+                guard let own = own.baseAddress, let other = name.start else { return true }
+                return memoryEquals(own, other, name.count)
             }
         }
 
         @inline(__always) mutating func prefetchSketch() {
-            unsafe withUnsafePointer(to: &sketch) { unsafe QuantileSketch.prefetch($0) }
+            withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) }
         }
 
         /// Prefetches the name's bytes, as `QuantileSketch.prefetch` does.
         @inline(__always) mutating func prefetchName() {
-            unsafe withUnsafePointer(to: &name) {
-                unsafe prefetch(UnsafeRawPointer($0).load(as: UnsafeRawPointer.self))
+            withUnsafePointer(to: &name) {
+                prefetch(UnsafeRawPointer($0).load(as: UnsafeRawPointer.self))
             }
         }
 
         /// Visits the item, then resets it.
         mutating func take(_ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void) {
-            unsafe name.withUnsafeBytes { name in
-                unsafe withUnsafePointer(to: &sketch) { sketch in
-                    let part = unsafe SummaryPart(
-                        item: ByteView(name),
-                        values: values,
-                        sketch: sketch
-                    )
+            name.withUnsafeBytes { name in
+                withUnsafePointer(to: &sketch) { sketch in
+                    let part = SummaryPart(item: ByteView(name), values: values, sketch: sketch)
                     visit(part, table, &place)
                 }
             }
@@ -70,7 +65,7 @@ struct WindowActivity: ~Copyable {
         /// Returns whether the item was used in the window. Takes a pointer, because the compiler would copy the
         /// item.
         @inline(__always) static func isUsed(_ item: UnsafePointer<Item>) -> Bool {
-            unsafe item.pointee.values != SummaryValues() || !item.pointee.sketch.isEmpty
+            item.pointee.values != SummaryValues() || !item.pointee.sketch.isEmpty
         }
     }
 
@@ -102,16 +97,16 @@ struct WindowActivity: ~Copyable {
         let itemsAhead = 8
         for position in 0..<items.count {
             if position + itemsAhead < items.count {
-                unsafe items[position + itemsAhead].pointee.prefetchName()
-                unsafe items[position + itemsAhead].pointee.prefetchSketch()
+                items[position + itemsAhead].pointee.prefetchName()
+                items[position + itemsAhead].pointee.prefetchSketch()
             }
-            let item = unsafe items[position]
-            guard unsafe Item.isUsed(item) else {
+            let item = items[position]
+            guard Item.isUsed(item) else {
                 unused += 1
-                unsafe item.pointee.isGone = true
+                item.pointee.isGone = true
                 continue
             }
-            unsafe item.pointee.take(visit)
+            item.pointee.take(visit)
         }
         if unused > 0 { removeGone() }
         process = SummaryValues()
@@ -123,10 +118,10 @@ struct WindowActivity: ~Copyable {
         var positions = RawArray<UInt32>(capacity: max(items.count, 1))
         var kept: UInt32 = 0
         for position in 0..<items.count {
-            let item = unsafe UnsafePointer(items[position])
-            if unsafe item.pointee.isGone {
+            let item = UnsafePointer(items[position])
+            if item.pointee.isGone {
                 positions.append(.max)
-                unsafe stateBytes -= Item.stateBytes(item)
+                stateBytes -= Item.stateBytes(item)
             } else {
                 positions.append(kept)
                 kept += 1
@@ -143,7 +138,7 @@ struct WindowActivity: ~Copyable {
     /// Returns the position in `items` of the item of this name, which is cut.
     @inline(__always) mutating func item(_ table: Int, named name: ByteView) -> Int {
         let name = name.cut(at: Limits.summaryNameBytesMax)
-        return unsafe known(table, name)
+        return known(table, name)
             ?? insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
     }
 
@@ -151,13 +146,13 @@ struct WindowActivity: ~Copyable {
     @inline(__always) func known(_ table: Int, _ name: ByteView) -> Int? {
         guard items.count > 0 else { return nil }
         let name = name.cut(at: Limits.summaryNameBytesMax)
-        return index.find(Self.hash(table, name)) { unsafe Item.isNamed(items[$0], table, name) }
+        return index.find(Self.hash(table, name)) { Item.isNamed(items[$0], table, name) }
     }
 
     private mutating func insert(_ item: Item, _ hash: UInt64) -> Int {
         index.insert(hash, position: items.count)
         items.append(item)
-        unsafe stateBytes += Item.stateBytes(items[items.count - 1])
+        stateBytes += Item.stateBytes(items[items.count - 1])
         return items.count - 1
     }
 
@@ -166,23 +161,23 @@ struct WindowActivity: ~Copyable {
     }
 
     @inline(__always) mutating func add(_ amount: UInt64, to column: Int, ofItem position: Int) {
-        unsafe items[position].pointee.values.add(amount, to: column)
+        items[position].pointee.values.add(amount, to: column)
     }
 
     @inline(__always) mutating func raise(_ column: Int, to value: UInt64, ofItem position: Int) {
-        unsafe items[position].pointee.values.raise(column, to: value)
+        items[position].pointee.values.raise(column, to: value)
     }
 
     @inline(__always) mutating func lower(_ column: Int, to value: UInt64, ofItem position: Int) {
-        unsafe items[position].pointee.values.lower(column, to: value)
+        items[position].pointee.values.lower(column, to: value)
     }
 
     @inline(__always) mutating func sample(_ value: UInt64, ofItem position: Int) {
-        unsafe items[position].pointee.sketch.insert(value)
+        items[position].pointee.sketch.insert(value)
     }
 
     mutating func merge(_ sketch: UnsafePointer<QuantileSketch>, intoItem position: Int) {
-        unsafe items[position].pointee.sketch.merge(sketch.pointee)
+        items[position].pointee.sketch.merge(sketch.pointee)
     }
 
     // MARK: State
@@ -193,14 +188,14 @@ struct WindowActivity: ~Copyable {
         buffer.append(integer: lastTime)
         buffer.append(integer: UInt32(items.count))
         for position in 0..<items.count {
-            let item = unsafe UnsafePointer(items[position])
+            let item = UnsafePointer(items[position])
             // An item that was used only in the previous window is encoded too, as it takes memory.
-            let isUsed = unsafe Item.isUsed(item)
-            unsafe buffer.append(byte: UInt8(item.pointee.table) | (isUsed ? 0 : Self.unusedMark))
-            unsafe buffer.append(counted: item.pointee.name)
+            let isUsed = Item.isUsed(item)
+            buffer.append(byte: UInt8(item.pointee.table) | (isUsed ? 0 : Self.unusedMark))
+            buffer.append(counted: item.pointee.name)
             guard isUsed else { continue }
-            unsafe item.pointee.values.encode(into: &buffer)
-            unsafe item.pointee.sketch.encode(into: &buffer)
+            item.pointee.values.encode(into: &buffer)
+            item.pointee.sketch.encode(into: &buffer)
         }
     }
 
@@ -215,17 +210,14 @@ struct WindowActivity: ~Copyable {
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let mark = try reader.integer(UInt8.self)
             let table = Int(mark & ~Self.unusedMark)
-            let name = unsafe ByteView(try reader.counted())
-            let position = unsafe insert(
+            let name = ByteView(try reader.counted())
+            let position = insert(
                 Item(table: table, name: Array(name.buffer)),
                 Self.hash(table, name)
             )
             guard mark & Self.unusedMark == 0 else { continue }
-            unsafe items[position].pointee.values = try SummaryValues(
-                decoding: &reader,
-                isFixed: isFixed
-            )
-            unsafe items[position].pointee.sketch = try QuantileSketch(decoding: &reader)
+            items[position].pointee.values = try SummaryValues(decoding: &reader, isFixed: isFixed)
+            items[position].pointee.sketch = try QuantileSketch(decoding: &reader)
         }
     }
 }

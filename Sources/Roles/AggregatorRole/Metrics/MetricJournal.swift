@@ -105,8 +105,8 @@ struct MetricJournal: Sendable {
                 at > 0 || kind == .generation
             else { break }
             at += 8 + rest.count
-            for unsafe(copy, record) in unsafe zip(copies, found)
-            where unsafe record == nil && copy.count > at {
+            for index in unsafe found.indices
+            where unsafe found[index] == nil && copies[index].count > at {
                 isHealed = true
             }
             let body = unsafe UnsafeRawBufferPointer(rebasing: rest.dropFirst())
