@@ -104,13 +104,14 @@ def test_a_worker_saves_what_it_has_on_a_full_disk(small_disk, programs, contrac
         traffic = Traffic(contract.messages)
         contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(traffic.batch(), timeout=30)
         cluster.quiet_status(traffic.events)
-        assert not checkpoint.exists()
+        # The one of its start, which holds nothing.
+        before = checkpoint.read_bytes()
         fill(small_disk / "ballast", left=0)
         # Asked to end, it needs room for its rows and its checkpoint: it has kept some.
         worker = cluster.pid("cpu.0")
         os.kill(worker, signal.SIGTERM)
         wait_until(lambda: cluster.pid("cpu.0") not in (None, worker), "the worker has ended and started again")
-        assert checkpoint.exists()
+        assert checkpoint.read_bytes() != before
         (small_disk / "ballast").unlink()
         cluster.run("finalize")
         assert_holds_exactly(cluster.data, traffic)
