@@ -116,17 +116,25 @@ class Template:
         """Events that were acknowledged and set aside by nobody."""
         return sum(map(len, self.oracle.acknowledged.values()))
 
-    def send(self, batch=None):
+    def send(self, batch=None, rounds=12):
         before = Oracle.state(self.traffic)
         for _ in range(1 if batch else 5):
             self.sequence += 1
-            one = batch or self.traffic.batch(rounds=12, client_id="template", sequence=self.sequence)
+            one = batch or self.traffic.batch(rounds=rounds, client_id="template", sequence=self.sequence)
             assert self.stub.SendTraceBatch(one, timeout=30).success
         self.oracle.note(self.traffic, before, True)
 
     def checkpoints(self):
         """When each was written."""
         return {path: path.stat().st_mtime_ns for path in self.data.glob("checkpoints/*.checkpoint")}
+
+    def leave_checkpoints(self):
+        """The open window has rows in segments too, where a worker checkpoints it soon."""
+        then = self.checkpoints()
+        try:
+            wait_until(lambda: any(self.checkpoints()[path] > then[path] for path in then), "a checkpoint in the open window", 5)
+        except AssertionError:
+            pass
 
     def copy(self, directory):
         subprocess.run(["cp", "-a", "--sparse=always", self.data, directory], check=True)
@@ -194,14 +202,6 @@ class Windows(Template):
         """Of a merge that goes on, both copies."""
         names = os.listdir(merges)
         return [name for name in names if f"{name}.mirror" in names]
-
-    def leave_checkpoints(self):
-        """The open window has rows in segments too, where a worker checkpoints it soon."""
-        then = self.checkpoints()
-        try:
-            wait_until(lambda: any(self.checkpoints()[path] > then[path] for path in then), "a checkpoint in the open window", 5)
-        except AssertionError:
-            pass
 
 
 class Scaling(Template):
