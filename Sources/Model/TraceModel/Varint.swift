@@ -13,7 +13,7 @@ package enum Varint {
 
     /// Reads the number at `position` and advances beyond it. Returns nil, with the position unchanged, if the bytes
     /// end within it or it has more than 64 bits.
-    @inlinable package static func read<Bytes: RandomAccessCollection<UInt8>>(
+    @inlinable @inline(__always) package static func read<Bytes: RandomAccessCollection<UInt8>>(
         _ bytes: Bytes,
         at position: inout Bytes.Index
     ) -> UInt64? {

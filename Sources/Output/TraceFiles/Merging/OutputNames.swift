@@ -37,9 +37,6 @@ package enum OutputKind: UInt8, CaseIterable, Sendable {
     static func mergeBytesMax(bytes: Int, stackBytes: Int) -> Int {
         bytes + stackBytes * (Limits.mergedBytesPerStackByteMax - 1)
     }
-
-    /// Whether rows contain their host, which then decides between equal times and process ids.
-    var holdsManyHosts: Bool { self == .csv || self == .anomalies }
 }
 
 /// The final names of a window's outputs. They depend only on the set of hosts in the window.
