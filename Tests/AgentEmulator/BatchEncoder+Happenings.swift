@@ -3,7 +3,7 @@ import TraceWire
 extension BatchEncoder.Network {
     /// The packet itself; stamp, owner and counters are left out.
     ///
-    /// `followsPacket`: whether the source is whoever sent the packet; otherwise it is the traced process.
+    /// `followsPacket`: whether the source is the sender of the packet; otherwise it is the traced process.
     init(_ packet: Packet, followsPacket: Bool) {
         self.init()
         let connection = packet.connection

@@ -21,7 +21,7 @@ struct NeutracerAgent: Agent {
     private var memory = MemoryCounters()
     private var threads: [UInt32: ThreadTraffic] = [:]
     /// The counters of the thread whose network event was sent last, as they were then.
-    private var told = ThreadTraffic()
+    private var lastSent = ThreadTraffic()
     private var disk = DiskCounters()
     /// The bytes at the last I/O event that was sent.
     private var diskTold = DiskCounters()
@@ -153,12 +153,12 @@ struct NeutracerAgent: Agent {
         event.tgid = process.pid
         event.comm = process.comm
         // This thread's counter less that of whichever thread sent the event before: below zero it wraps.
-        event.txBytes = thread.sent.bytes &- told.sent.bytes
-        event.rxBytes = thread.received.bytes &- told.received.bytes
+        event.txBytes = thread.sent.bytes &- lastSent.sent.bytes
+        event.rxBytes = thread.received.bytes &- lastSent.received.bytes
         event.txPackets = thread.sent.packets
         event.rxPackets = thread.received.packets
         event.activeConnections = UInt32(thread.directions.count)
-        told = thread
+        lastSent = thread
         return .network(event)
     }
 

@@ -2,7 +2,7 @@ import TestSupport
 
 /// Twenty busy seconds: a process that trains on three threads, and a smaller one that prepares its input.
 ///
-/// Usual in every respect that a rule looks at, and full of what a careless reader takes for unusual:
+/// Usual in every respect that a rule evaluates, and full of what a careless reader takes for unusual:
 /// one function on several threads at once, recursion, many local ports that one server answers to,
 /// many clients of a port of its own.
 enum StandardProgram {

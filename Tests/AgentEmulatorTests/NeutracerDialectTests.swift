@@ -100,8 +100,8 @@ import TraceWire
     }
 
     /// What was skipped after the last event that was sent is not known to anyone.
-    private func near(_ told: UInt64, _ truth: UInt64) -> Bool {
-        told <= truth && Double(told) >= 0.999 * Double(truth)
+    private func near(_ reported: UInt64, _ truth: UInt64) -> Bool {
+        reported <= truth && Double(reported) >= 0.999 * Double(truth)
     }
 
     @Test func timesOnTheCPUAreWorthlessAndUtilizationIsNot() throws {

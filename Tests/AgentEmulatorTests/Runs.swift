@@ -2,7 +2,7 @@ import AgentEmulator
 import TraceModel
 import TraceWire
 
-/// Runs that several tests look at, made once.
+/// Runs that several tests share, made once.
 enum Runs {
     static let standard = run(.neutracer, .standard)
     static let standardCumulative = run(.cumulative, .standard)

@@ -262,7 +262,7 @@ import TraceModel
             WindowMerged(resource: .function, window: 1, files: [])
         )
         try worker.send(closed)
-        try await wait("both are told") {
+        try await wait("both receive the merge") {
             worker.received.contains(merged) && router.received.contains(merged)
         }
         try worker.send(closed)
@@ -273,7 +273,9 @@ import TraceModel
         try await wait("a successor knows") { worker.received.count { $0 == merged } == 3 }
         // A router that may have missed the message is sent it again.
         try router.send(Self.routerSnapshot(received: 0))
-        try await wait("the router is told") { router.received.count { $0 == merged } == 2 }
+        try await wait("the router receives the merge again") {
+            router.received.count { $0 == merged } == 2
+        }
     }
 
     @Test func windowsThatWaitAreShownUntilTheyAreMerged() async throws {

@@ -119,11 +119,11 @@ final class Box<State> {
         }
         for time in 0..<60 { #expect(observe(1_000, Int64(time), floor: 0) == nil) }
         #expect(observe(9_000, 60, floor: 10_000) == nil)
-        let told = try #require(observe(20_000, 61, floor: 10_000))
-        #expect(told >= 4)
+        let reported = try #require(observe(20_000, 61, floor: 10_000))
+        #expect(reported >= 4)
         let suppressed = try #require(evaluate(900_000, 62, floor: 10_000))
         #expect(suppressed.verdict == .suppressed(since: 61), "within the cool-down")
-        #expect(suppressed.score >= told)
+        #expect(suppressed.score >= reported)
         watch = try copied(watch.encode, SpikeWatch.init(decoding:))
         #expect(observe(900_000, 130, floor: 10_000) != nil)
         #expect(observe(-900_000, 300, floor: -.infinity) == nil, "a fall is no spike")
@@ -164,9 +164,9 @@ final class Box<State> {
         // 1,000 to start with, 1 more a second: 3,600 an hour.
         for step in 0...700 {
             let value = 1_000 + Double(step)
-            let told = trend.advance(to: Int64(step) * second, span: 10 * minute) { _ in value }
-            if step < 615 { #expect(told == nil, "ten minutes are not over") }
-            if let told { growth = told }
+            let found = trend.advance(to: Int64(step) * second, span: 10 * minute) { _ in value }
+            if step < 615 { #expect(found == nil, "ten minutes are not over") }
+            if let found { growth = found }
             if step == 400 { trend = try copied(trend.encode, Trend.init(decoding:)) }
         }
         let rising = try #require(growth)

@@ -53,9 +53,9 @@ import TraceModel
             let set = try RuleSet(Array(text(definition.standard).utf8), file: "f")
             #expect(thresholds(set, comm: "x")[threshold] == definition.standard)
             for bad in [definition.range.lowerBound - 1, definition.range.upperBound * 2] {
-                let told = problem(text(bad)) ?? "none"
+                let message = problem(text(bad)) ?? "none"
                 let field = "rules.\(resource.name).\(definition.rule.name).\(definition.name)"
-                #expect(told.hasPrefix("rules.json:2: \(field) must be"), "\(told)")
+                #expect(message.hasPrefix("rules.json:2: \(field) must be"), "\(message)")
             }
         }
         for rule in RuleID.allCases where rule != .agent {

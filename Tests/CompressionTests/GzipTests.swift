@@ -85,7 +85,7 @@ import TraceModel
         for length in 0..<compressed.count {
             #expect(throws: TraceError.self) { try Self.expand(Array(compressed[..<length])) }
         }
-        // Some bits say nothing about the content (time, system, padding); all others are told.
+        // Some bits say nothing about the content (time, system, padding); a change of any other is detected.
         var harmless = 0
         for position in compressed.indices {
             for bit in 0..<8 {

@@ -157,13 +157,13 @@ def test_migrations_are_true(busy):
             assert truth["cpu"][name] - 2 <= value <= truth["cpu"][name]
 
 
-def test_calls_of_each_function_are_those_last_told(busy):
+def test_calls_of_each_function_are_those_last_sent(busy):
     for pid, truth in busy.truth["processes"].items():
         shown = {
             name: busy.total("trace_function_calls_total", pid=pid, function=name) for name in truth["functions"]
         }
-        told = {name: function["calls_last_sent"] for name, function in truth["functions"].items()}
-        off = {name: (shown[name], told[name]) for name in told if shown[name] != told[name]}
+        last_sent = {name: function["calls_last_sent"] for name, function in truth["functions"].items()}
+        off = {name: (shown[name], last_sent[name]) for name in last_sent if shown[name] != last_sent[name]}
         assert not off, listing(off)
 
 

@@ -57,7 +57,7 @@ def test_a_record_that_ends_its_worker_is_set_aside_and_can_be_replayed(
         status = cluster.quiet_status(traffic.events + 4)
         assert status["dead_lettered_events"] == 4
 
-        # Whoever starts again comes to the same end.
+        # A worker or router that is restarted comes to the same end.
         for name in ("function.0", "router"):
             victim = cluster.supervised_pid(name)
             os.kill(victim, signal.SIGKILL)

@@ -236,7 +236,7 @@ class Executioner:
             return
         try:
             os.kill(pid, signal.SIGSTOP)
-            # A stretch without it is the point here.
+            # The time without the process is what is tested here.
             time.sleep(self.random.uniform(0.2, 4))
             os.kill(pid, signal.SIGCONT)
         except ProcessLookupError:

@@ -137,7 +137,7 @@ def test_the_time_zone_is_what_the_clock_shows(programs, tmp_path):
 def test_the_variables_of_a_service_named_metrics_are_passed_over(stopped):
     stopped.environment |= {"METRICS_PORT": "tcp://10.96.3.4:9091", "SERVICE_PORT": "tcp://10.96.3.5:50051"}
     done = stopped.up()
-    # With flags they are not even looked at.
+    # With flags the variables are not read at all.
     assert "warning: METRICS_PORT" not in done.stderr
     assert json.loads(stopped.get("/status"))["ready"]
     stopped.stop()

@@ -35,7 +35,7 @@ def test_a_cluster_whose_run_is_removed_ends_and_goes_on_from_the_log(stopped, c
     send(stopped, contract, traffic)
     remove(stopped.data / "run")
     wait_until(lambda: not stopped.processes(), "all processes ended by themselves", 30)
-    # Whoever looks first ends the others, too.
+    # The process that notices it first ends the others, too.
     assert re.search(r"run/\S+ was removed", stopped.logs())
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", int(stopped.grpc.split(":")[1])), 5)

@@ -65,10 +65,10 @@ def test_a_target_outside_the_table_is_found(copy):
 
 
 def style(root):
-    """Exit code, and the findings that break a rule."""
+    """Exit code, and the findings."""
     done = subprocess.run([ROOT / "scripts/check-style", root], capture_output=True, text=True)
     assert not done.stderr, done.stderr
-    return done.returncode, [line for line in done.stdout.splitlines() if not line.startswith(("not yet", "clean"))]
+    return done.returncode, done.stdout.splitlines()
 
 
 SOUND = """\

@@ -271,7 +271,7 @@ def test_stop_says_when_not_everything_is_written(cluster, contract):
 
 
 def test_commands_on_a_wedged_cluster_say_what_they_wait_for(cluster, contract):
-    """A worker stands still: finalize, restart and stop name it every few seconds, and end when they were told to."""
+    """A worker stands still: finalize, restart and stop name it every few seconds, and end when they were asked to."""
     traffic = Traffic(contract.messages)
     pid = cluster.supervised_pid("function.0")
     os.kill(pid, signal.SIGSTOP)

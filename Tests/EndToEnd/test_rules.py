@@ -53,7 +53,7 @@ def test_reloaded_rules_take_effect_and_wrong_ones_change_nothing(cluster, contr
     refused = cluster.run("reload", check=False)
     assert refused.returncode == 1
     assert "rules.json:3: rules.io.slow_io.latency_ms" in refused.stderr
-    # A worker that is told all the same says so too, and stays with what it has.
+    # A worker that gets the signal nevertheless logs the same, and keeps the rules that it has.
     os.kill(cluster.pid("io.0"), signal.SIGHUP)
     wait_until(
         lambda: "rules.json:3: rules.io.slow_io.latency_ms" in (cluster.data / "logs/io.0/current").read_text(),

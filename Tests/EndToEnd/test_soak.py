@@ -188,8 +188,8 @@ def pauses(cluster):
     found = []
     for line in text.splitlines():
         if "Slots moved" in line:
-            told = dict(re.findall(r"(\w+)=(\d+)", line))
-            found.append((int(told["slots"]), int(told["median_ms"]), int(told["worst_ms"])))
+            fields = dict(re.findall(r"(\w+)=(\d+)", line))
+            found.append((int(fields["slots"]), int(fields["median_ms"]), int(fields["worst_ms"])))
     return found
 
 

@@ -219,18 +219,18 @@ def test_anomalies_are_shown(cluster, contract):
 
 def test_batches_from_files_are_sent(cluster, contract, tmp_path):
     traffic = Traffic(contract.messages)
-    untold = {"semantics": contract.messages.UNSPECIFIED}
+    unspecified = {"semantics": contract.messages.UNSPECIFIED}
     files = []
     for number in range(3):
         files.append(tmp_path / f"{number}.pb")
-        files[-1].write_bytes(traffic.batch(**untold).SerializeToString())
+        files[-1].write_bytes(traffic.batch(**unspecified).SerializeToString())
     cluster.tracectl("send", "--server", cluster.grpc, *map(str, files))
     cluster.run("finalize")
     assert cluster.quiet_status(traffic.events)["written_events"] == traffic.events
 
-    files[0].write_bytes(traffic.batch(**untold).SerializeToString())
-    told = traffic.batch()  # as cumulative
-    files[1].write_bytes(told.SerializeToString())
+    files[0].write_bytes(traffic.batch(**unspecified).SerializeToString())
+    cumulative = traffic.batch()
+    files[1].write_bytes(cumulative.SerializeToString())
     cluster.tracectl("send", "--server", cluster.grpc, "--semantics", "neutracer", *map(str, files[:2]))
     cluster.quiet_status(traffic.events)
     # From the second window on the log may have been trimmed of the first.

@@ -1,4 +1,4 @@
-// Built by scripts/fuzz, outside SwiftPM, together with the judge of TraceWireTests.
+// Built by scripts/fuzz, outside SwiftPM, together with the reference decoder of TraceWireTests.
 import AnomalyRules
 import ClusterMessages
 import Foundation

@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    /// Answers that are held back while clients are told to go elsewhere are sent afterwards.
+    /// Answers that are held back while clients are sent GOAWAY are sent afterwards.
     @Test func withConnectionsGivenByASocket() throws {
         let waiting = Waiting([])
         let server = GRPCServer(

@@ -45,7 +45,7 @@ import Testing
     }
 
     /// The upload takes longer than the time within which something has to arrive, and each of its pauses is far
-    /// shorter. Where a busy machine stretched a pause, the attempt proves nothing and is repeated.
+    /// shorter. Where a busy machine made a pause too long, the attempt proves nothing and is repeated.
     @Test func aSlowUploadGetsThrough() throws {
         var configuration = GRPCServerConfiguration()
         configuration.receiveSeconds = 1.5

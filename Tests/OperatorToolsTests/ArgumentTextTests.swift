@@ -52,7 +52,7 @@ struct ArgumentTextTests {
         }
     }
 
-    /// The zone is the whole process's, so that all tests of this target have UTC. Other zones are looked at
+    /// The zone is the whole process's, so that all tests of this target have UTC. Other zones are tested
     /// from outside.
     @Test func boundsInLocalTimeAreOfTheZone() throws {
         let zone = try TimeZoneRules.configure("UTC")

@@ -6,7 +6,7 @@ import TraceModel
 
 @testable import OperatorTools
 
-/// What an operator is told while a command waits.
+/// Tests what a command reports to the operator while it waits.
 @Suite struct WaitReportTests {
     private func status(
         _ workers: [(name: String, up: Bool, lag: Int, applied: UInt64)],

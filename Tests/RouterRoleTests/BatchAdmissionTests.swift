@@ -12,7 +12,7 @@ import TraceWire
     private static let peer = Array("10.1.2.3".utf8)
 
     /// The group being filled, with the state that earlier batches left.
-    private struct Desk: ~Copyable {
+    private struct GroupUnderTest: ~Copyable {
         var admission = BatchAdmission()
         var dedup = DedupWindow()
         let group = CommitGroup()
@@ -33,13 +33,13 @@ import TraceWire
     }
 
     @Test func anAcceptedBatchLiesInTheGroupAsItCame() {
-        var coordinator = Desk()
+        var filling = GroupUnderTest()
         let bytes = TestBatch.bytes([(.cpu, 5), (.cpu, 6), (.gpu, 5)])
-        #expect(text(coordinator.admit(bytes)) == "accepted 3 0")
-        let record = coordinator.group.log.record(at: coordinator.group.log.offsets[0])
+        #expect(text(filling.admit(bytes)) == "accepted 3 0")
+        let record = filling.group.log.record(at: filling.group.log.offsets[0])
         #expect(record.type == .batch && Array(record.body) == bytes)
-        #expect(coordinator.group.entries.count == 1 && coordinator.group.events.count == 3)
-        let entry = coordinator.group.entries[0]
+        #expect(filling.group.entries.count == 1 && filling.group.events.count == 3)
+        let entry = filling.group.entries[0]
         #expect(entry.firstEvent == 0 && entry.eventCount == 3 && entry.dedupKey == nil)
         #expect(entry.accepted[Int(Resource.cpu.rawValue)] == 2)
         #expect(entry.accepted[Int(Resource.gpu.rawValue)] == 1)
@@ -52,67 +52,67 @@ import TraceWire
     /// The batch's own host, else its peer's, selects the slots and is logged.
     @Test func theHostIsTheBatchsElseThePeers() {
         for (named, expected) in [("", Self.peer), ("web-1", Array("web-1".utf8))] {
-            var coordinator = Desk()
+            var filling = GroupUnderTest()
             let bytes = TestBatch.bytes(events: 1, host: named)
-            #expect(text(coordinator.admit(bytes)) == "accepted 1 0")
-            let record = coordinator.group.log.record(at: coordinator.group.log.offsets[0])
+            #expect(text(filling.admit(bytes)) == "accepted 1 0")
+            let record = filling.group.log.record(at: filling.group.log.offsets[0])
             #expect(Array(record.host) == expected)
             #expect(Array(record.body) == bytes)
             let hash = expected.withUnsafeBytes { Slot.hash(host: $0) }
-            #expect(coordinator.group.events[0].slot == Slot.of(hostHash: hash, processID: 1))
+            #expect(filling.group.events[0].slot == Slot.of(hostHash: hash, processID: 1))
         }
     }
 
     @Test func anEmptyBatchIsAccepted() {
-        var coordinator = Desk()
-        #expect(text(coordinator.admit([])) == "accepted 0 0")
+        var filling = GroupUnderTest()
+        #expect(text(filling.admit([])) == "accepted 0 0")
         #expect(
-            text(coordinator.admit(TestBatch.bytes(events: 0, client: "c", sequence: 1)))
+            text(filling.admit(TestBatch.bytes(events: 0, client: "c", sequence: 1)))
                 == "accepted 0 1"
         )
-        #expect(coordinator.group.log.offsets.count == 2 && coordinator.group.events.count == 0)
+        #expect(filling.group.log.offsets.count == 2 && filling.group.events.count == 0)
     }
 
     @Test func aBatchThatCameBeforeIsADuplicate() {
-        var coordinator = Desk()
+        var filling = GroupUnderTest()
         let bytes = TestBatch.bytes(events: 2, client: "c", sequence: 7)
-        #expect(text(coordinator.admit(bytes)) == "accepted 2 7")
-        let before = coordinator.group.byteCount
-        #expect(text(coordinator.admit(bytes)) == "duplicate 2 7")
-        #expect(coordinator.group.byteCount == before && coordinator.group.entries.count == 1)
+        #expect(text(filling.admit(bytes)) == "accepted 2 7")
+        let before = filling.group.byteCount
+        #expect(text(filling.admit(bytes)) == "duplicate 2 7")
+        #expect(filling.group.byteCount == before && filling.group.entries.count == 1)
         let other = TestBatch.bytes(events: 3, client: "c", sequence: 7)
-        let refused = text(coordinator.admit(other))
+        let refused = text(filling.admit(other))
         #expect(refused.hasPrefix("invalidArgument 3 7: ") && refused.contains("other bytes"))
         #expect(
-            text(coordinator.admit(TestBatch.bytes(events: 2, client: "d", sequence: 7)))
+            text(filling.admit(TestBatch.bytes(events: 2, client: "d", sequence: 7)))
                 == "accepted 2 7"
         )
     }
 
     @Test func whatIsTooOldToTellIsRefused() {
-        var coordinator = Desk()
+        var filling = GroupUnderTest()
         let span = UInt64(Limits.dedupSequencesMax)
-        _ = coordinator.admit(TestBatch.bytes(events: 1, client: "c", sequence: span + 5))
-        let refused = text(coordinator.admit(TestBatch.bytes(events: 1, client: "c", sequence: 5)))
+        _ = filling.admit(TestBatch.bytes(events: 1, client: "c", sequence: span + 5))
+        let refused = text(filling.admit(TestBatch.bytes(events: 1, client: "c", sequence: 5)))
         #expect(refused.hasPrefix("invalidArgument 1 5: ") && refused.contains("\(span)"))
         #expect(
-            text(coordinator.admit(TestBatch.bytes(events: 1, client: "c", sequence: 6)))
+            text(filling.admit(TestBatch.bytes(events: 1, client: "c", sequence: 6)))
                 == "accepted 1 6"
         )
     }
 
     @Test func clientAndSequenceGoTogether() {
-        var coordinator = Desk()
-        let noSequence = text(coordinator.admit(TestBatch.bytes(events: 1, client: "c")))
+        var filling = GroupUnderTest()
+        let noSequence = text(filling.admit(TestBatch.bytes(events: 1, client: "c")))
         #expect(noSequence.hasPrefix("invalidArgument 1 0: sequence is unset"))
-        let noClient = text(coordinator.admit(TestBatch.bytes(events: 1, sequence: 3)))
+        let noClient = text(filling.admit(TestBatch.bytes(events: 1, sequence: 3)))
         #expect(noClient.hasPrefix("invalidArgument 1 3: client_id is unset"))
     }
 
     /// After any sequence of refusals the group contains exactly the accepted batches.
     @Test(arguments: 0..<10 as Range<UInt64>) func refusalsLeaveTheGroupUntouched(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
-        var coordinator = Desk()
+        var filling = GroupUnderTest()
         var accepted: [[UInt8]] = []
         var events = 0
         for step in 0..<300 {
@@ -127,42 +127,42 @@ import TraceWire
                 let position = Int.random(in: bytes.indices, using: &generator)
                 bytes[position] = UInt8.random(in: 0...255, using: &generator)
             }
-            if case .accepted(let found, _) = coordinator.admit(bytes) {
+            if case .accepted(let found, _) = filling.admit(bytes) {
                 accepted.append(bytes)
                 events += found
             }
-            #expect(coordinator.group.log.offsets.count == accepted.count)
-            #expect(coordinator.group.entries.count == accepted.count)
-            #expect(coordinator.group.events.count == events)
+            #expect(filling.group.log.offsets.count == accepted.count)
+            #expect(filling.group.entries.count == accepted.count)
+            #expect(filling.group.events.count == events)
         }
-        let bodies = coordinator.group.log.offsets.map {
-            Array(coordinator.group.log.record(at: $0).body)
+        let bodies = filling.group.log.offsets.map {
+            Array(filling.group.log.record(at: $0).body)
         }
         #expect(bodies == accepted)
         #expect(accepted.count > 10 && accepted.count < 300)
     }
 
     @Test func onlyAnAcceptedBatchIsAClientsLast() {
-        var coordinator = Desk()
+        var filling = GroupUnderTest()
         let last = TestBatch.bytes(events: 1, client: "c", isLast: true)
-        _ = coordinator.admit(last)
-        #expect(coordinator.group.entries.map(\.isLastBatch) == [])
-        _ = coordinator.admit(TestBatch.bytes(events: 1, client: "c", sequence: 1, isLast: true))
-        #expect(coordinator.group.entries.map(\.isLastBatch) == [true])
+        _ = filling.admit(last)
+        #expect(filling.group.entries.map(\.isLastBatch) == [])
+        _ = filling.admit(TestBatch.bytes(events: 1, client: "c", sequence: 1, isLast: true))
+        #expect(filling.group.entries.map(\.isLastBatch) == [true])
     }
 
     @Test func namesBeyondTheirLimitAreRefusedByName() {
-        var coordinator = Desk()
+        var filling = GroupUnderTest()
         let long = String(repeating: "x", count: 256)
-        let host = text(coordinator.admit(TestBatch.bytes(events: 1, host: long)))
+        let host = text(filling.admit(TestBatch.bytes(events: 1, host: long)))
         #expect(host.hasPrefix("invalidArgument") && host.contains("host"))
-        let client = text(coordinator.admit(TestBatch.bytes(events: 1, client: long, sequence: 1)))
+        let client = text(filling.admit(TestBatch.bytes(events: 1, client: long, sequence: 1)))
         #expect(client.hasPrefix("invalidArgument") && client.contains("client_id"))
         let hostField: [UInt8] = [0xBA, 0x06, 2, 0x61, 0xFF]
-        let unreadable = text(coordinator.admit(TestBatch.bytes(events: 1) + hostField))
+        let unreadable = text(filling.admit(TestBatch.bytes(events: 1) + hostField))
         #expect(unreadable == "invalidArgument 1 0: host: no valid UTF-8")
-        #expect(coordinator.group.isEmpty && coordinator.group.byteCount == 0)
+        #expect(filling.group.isEmpty && filling.group.byteCount == 0)
         let most = String(repeating: "x", count: 255)
-        #expect(text(coordinator.admit(TestBatch.bytes(events: 1, host: most))) == "accepted 1 0")
+        #expect(text(filling.admit(TestBatch.bytes(events: 1, host: most))) == "accepted 1 0")
     }
 }

@@ -11,7 +11,7 @@ import TraceModel
 /// Tests the queue between calls and the committer; the test acts as the committer.
 @Suite(.serialized) struct IngestQueueTests {
     /// Passes calls to the queue; the test answers them.
-    private final class Desk: GRPCServerHandler {
+    private final class QueueHandler: GRPCServerHandler {
         let queue: IngestQueue
         /// Number of calls submitted so far.
         let submitted = Locked(0)
@@ -40,14 +40,15 @@ import TraceModel
 
     private typealias Answers = Locked<[String]>
 
-    private func withQueue(_ body: (Desk, _ send: ([UInt8], Answers) -> Void) throws -> Void) throws
-    {
+    private func withQueue(
+        _ body: (QueueHandler, _ send: ([UInt8], Answers) -> Void) throws -> Void
+    ) throws {
         let directory = try TemporaryDirectory()
-        let coordinator = Desk(IngestQueue(dedup: DedupWindow()))
+        let handler = QueueHandler(IngestQueue(dedup: DedupWindow()))
         let server = GRPCServer(
             configuration: GRPCServerConfiguration(),
             methods: [GRPCMethod(path: "/test/Send", kind: .unary)],
-            handler: coordinator
+            handler: handler
         )
         _ = try server.bind("unix:\(directory.path)/queue.sock")
         server.start()
@@ -56,7 +57,7 @@ import TraceModel
             server.shutdown(deadlineSeconds: 1)
             client.close()
         }
-        try body(coordinator) { bytes, answers in
+        try body(handler) { bytes, answers in
             client.start("/test/Send", bytes, timeoutSeconds: 30) { result in
                 answers.update { list in
                     switch result {
@@ -81,8 +82,8 @@ import TraceModel
 
     /// A duplicate of a batch that could not be written is not acknowledged, because nothing was stored.
     @Test func aDuplicateOfALostBatchIsNotAcked() throws {
-        try withQueue { coordinator, send in
-            let queue = coordinator.queue
+        try withQueue { handler, send in
+            let queue = handler.queue
             let batch = TestBatch.bytes(events: 3, client: "c", sequence: 1)
             let answers = Answers([])
             send(batch, answers)
@@ -98,7 +99,7 @@ import TraceModel
             send(batch, answers)
             send(TestBatch.bytes(events: 2), answers)
             let full = TraceError(.exhausted, "disk full")
-            #expect(coordinator.submitted.wait { $0 == 4 })
+            #expect(handler.submitted.wait { $0 == 4 })
             let refused = queue.forget(lost.entries.compactMap(\.dedupKey), full)
             let open = try take(queue).group
             #expect(refused == 1)
@@ -133,8 +134,8 @@ import TraceModel
 
     /// Batches whose calls have been held for too long are removed from the group; the others are unchanged.
     @Test func overdueBatchesAreTakenOutOfTheirGroup() throws {
-        try withQueue { coordinator, send in
-            let queue = coordinator.queue
+        try withQueue { handler, send in
+            let queue = handler.queue
             let answers = Answers([])
             let batches = (1...6).map { number in
                 TestBatch.bytes(
@@ -146,11 +147,11 @@ import TraceModel
             }
             for (index, batch) in batches.enumerated() {
                 send(batch, answers)
-                #expect(coordinator.submitted.wait { $0 == index + 1 })
+                #expect(handler.submitted.wait { $0 == index + 1 })
             }
             send(batches[0], answers)
             send(batches[4], answers)
-            #expect(coordinator.submitted.wait { $0 == 8 })
+            #expect(handler.submitted.wait { $0 == 8 })
             let group = try take(queue).group
             let before = contents(of: group)
             let bytes = group.byteCount
@@ -186,7 +187,7 @@ import TraceModel
             #expect(answers.current.allSatisfy { $0.contains("disk full") })
             #expect(queue.forget(rest.keys, full) == 0)
             send(batches[1], answers)
-            #expect(coordinator.submitted.wait { $0 == 9 })
+            #expect(handler.submitted.wait { $0 == 9 })
             let again = try take(queue).group
             #expect(again.entries.count == 1, "it can be sent again")
             AckTicket.pay(again.tickets)
@@ -196,15 +197,15 @@ import TraceModel
 
     /// If many calls share a group, the next group waits for more of them.
     @Test func groupsThatManyCallsShareAreNotTakenAtOnce() throws {
-        try withQueue { coordinator, send in
+        try withQueue { handler, send in
             let answers = Answers([])
             for _ in 0..<Limits.commitSharedMin { send(TestBatch.bytes(events: 1), answers) }
-            #expect(coordinator.submitted.wait { $0 == Limits.commitSharedMin })
+            #expect(handler.submitted.wait { $0 == Limits.commitSharedMin })
             let began = WallClock.monotonic()
-            let shared = try take(coordinator.queue).group
+            let shared = try take(handler.queue).group
             #expect(shared.tickets.count == Limits.commitSharedMin)
             send(TestBatch.bytes(events: 1), answers)
-            let next = try take(coordinator.queue).group
+            let next = try take(handler.queue).group
             #expect(WallClock.monotonic() - began >= Limits.commitSpacingNanoseconds)
             #expect(next.tickets.count == 1)
             AckTicket.pay(shared.tickets + next.tickets)
@@ -215,19 +216,19 @@ import TraceModel
     // MARK: Large batches
 
     /// Lets the oldest announced large batch join the queue.
-    private func join(_ coordinator: Desk, forgetting isForgotten: Bool = false) throws {
-        let (call, bytes) = try #require(coordinator.announced.current.first)
-        coordinator.announced.update { $0.removeFirst() }
+    private func join(_ handler: QueueHandler, forgetting isForgotten: Bool = false) throws {
+        let (call, bytes) = try #require(handler.announced.current.first)
+        handler.announced.update { $0.removeFirst() }
         var admission = BatchAdmission()
         let group = CommitGroup(largeBatchBytes: bytes.count)
         var ownKey: CommitGroup.DedupKey?
         let message = ReceivedMessage(bytes)
         let outcome = admission.admit(message, peerHost: [1], into: group) { key in
             ownKey = key
-            return coordinator.queue.verdict(on: key)
+            return handler.queue.verdict(on: key)
         }
         if isForgotten, let ownKey {
-            _ = coordinator.queue.forget([ownKey], TraceError(.exhausted, "disk full"))
+            _ = handler.queue.forget([ownKey], TraceError(.exhausted, "disk full"))
         }
         let ticket = AckTicket(
             sender: .unary(call),
@@ -235,20 +236,20 @@ import TraceModel
             bytes: bytes.count,
             arrival: WallClock.monotonic()
         )
-        coordinator.queue.join(group, ticket, key: ownKey)
+        handler.queue.join(group, ticket, key: ownKey)
     }
 
     private func largeBatch(_ sequence: UInt64) -> [UInt8] {
         TestBatch.bytes(events: 1, client: "large", sequence: sequence)
-            + TestBatch.padding(Desk.largeBytes)
+            + TestBatch.padding(QueueHandler.largeBytes)
     }
 
     /// Small batches continue while a large one is written ahead, and keep their order relative to it.
     @Test func aLargeBatchStandsBehindWhatCameBeforeItJoined() throws {
-        try withQueue { coordinator, send in
-            let queue = coordinator.queue
+        try withQueue { handler, send in
+            let queue = handler.queue
             let answers = Answers([])
-            func came(_ count: Int) { #expect(coordinator.submitted.wait { $0 == count }) }
+            func came(_ count: Int) { #expect(handler.submitted.wait { $0 == count }) }
             send(largeBatch(1), answers)
             came(1)
             send(TestBatch.bytes(events: 2), answers)
@@ -257,7 +258,7 @@ import TraceModel
             #expect(groups[0].entries.map(\.eventCount) == [2])
             send(TestBatch.bytes(events: 3), answers)
             came(3)
-            try join(coordinator)
+            try join(handler)
             send(TestBatch.bytes(events: 4), answers)
             came(4)
             for _ in 0..<3 { groups.append(try take(queue).group) }
@@ -268,14 +269,14 @@ import TraceModel
     }
 
     @Test func aBarrierStandsBehindTheLargeBatchesThatCameBeforeItsRequest() throws {
-        try withQueue { coordinator, send in
-            let queue = coordinator.queue
+        try withQueue { handler, send in
+            let queue = handler.queue
             let answers = Answers([])
             send(largeBatch(1), answers)
-            #expect(coordinator.submitted.wait { $0 == 1 })
+            #expect(handler.submitted.wait { $0 == 1 })
             queue.request(.init(reason: .command, slotMap: nil) { _ in })
             send(largeBatch(2), answers)
-            #expect(coordinator.submitted.wait { $0 == 2 })
+            #expect(handler.submitted.wait { $0 == 2 })
             queue.close()
             #expect(!queue.announceLarge())
             queue.end()
@@ -284,7 +285,7 @@ import TraceModel
                 return
             }
             #expect(none.isEmpty && early.isEmpty)
-            try join(coordinator)
+            try join(handler)
             var found: [String] = []
             for _ in 0..<2 {
                 let (group, requests) = try take(queue)
@@ -292,7 +293,7 @@ import TraceModel
                 AckTicket.pay(group.tickets)
             }
             #expect(found == ["1 []", "0 [\"command\"]"])
-            try join(coordinator)
+            try join(handler)
             AckTicket.pay(try take(queue).group.tickets)
             #expect(answers.wait { $0.count == 2 })
             guard case .ended = queue.take(deadline: .max) else {
@@ -303,13 +304,13 @@ import TraceModel
     }
 
     @Test func aDuplicateOfALargeBatchWaitsForItAndIsRefusedWithIt() throws {
-        try withQueue { coordinator, send in
-            let queue = coordinator.queue
+        try withQueue { handler, send in
+            let queue = handler.queue
             let answers = Answers([])
             for _ in 0..<3 { send(largeBatch(1), answers) }
-            #expect(coordinator.submitted.wait { $0 == 3 })
-            try join(coordinator)
-            try join(coordinator)
+            #expect(handler.submitted.wait { $0 == 3 })
+            try join(handler)
+            try join(handler)
             let full = TraceError(.exhausted, "disk full")
             let lost = try take(queue).group
             #expect(queue.forget(lost.entries.compactMap(\.dedupKey), full) == 1)
@@ -319,14 +320,14 @@ import TraceModel
             AckTicket.pay(double.tickets)
             #expect(answers.wait { $0.count == 2 })
             #expect(answers.current.allSatisfy { $0.contains("disk full") })
-            try join(coordinator)
+            try join(handler)
             let again = try take(queue).group
             #expect(again.entries.count == 1, "it can be sent again")
 
             // A batch found to be a duplicate that joins only after the original was refused.
             send(largeBatch(1), answers)
-            #expect(coordinator.submitted.wait { $0 == 4 })
-            try join(coordinator, forgetting: true)
+            #expect(handler.submitted.wait { $0 == 4 })
+            try join(handler, forgetting: true)
             let late = try take(queue).group
             #expect(late.deduplicatedEvents == 0 && late.rejectedEvents == 1)
             AckTicket.pay(again.tickets + late.tickets)
@@ -360,15 +361,15 @@ import TraceModel
 
     /// After the drain's barrier no batch may be accepted, because it would be acknowledged but not finalized.
     @Test func aClosedQueueTakesBarriersButNoBatches() throws {
-        try withQueue { coordinator, send in
+        try withQueue { handler, send in
             let answers = Answers([])
             send(TestBatch.bytes(events: 1), answers)
-            #expect(coordinator.submitted.wait { $0 == 1 })
-            coordinator.queue.close()
+            #expect(handler.submitted.wait { $0 == 1 })
+            handler.queue.close()
             send(TestBatch.bytes(events: 2), answers)
-            #expect(coordinator.submitted.wait { $0 == 2 })
-            coordinator.queue.request(.init(reason: .stop, slotMap: nil) { _ in })
-            let (group, requests) = try take(coordinator.queue)
+            #expect(handler.submitted.wait { $0 == 2 })
+            handler.queue.request(.init(reason: .stop, slotMap: nil) { _ in })
+            let (group, requests) = try take(handler.queue)
             #expect(group.entries.map(\.eventCount) == [1])
             #expect(group.tickets.count == 1 && requests.map(\.reason) == [.stop])
             AckTicket.pay(group.tickets)

@@ -107,8 +107,8 @@ import TraceModel
         } else {
             #expect(found.map(\.lsn) == records.filter { $0 != hit }.map(\.lsn), "LSN \(lsn)")
             #expect(log.damaged == [hit.lsn..<hit.end], "LSN \(lsn)")
-            let told = DamagePayload(range: hit.lsn..<hit.end, events: hit.events)
-            #expect(unreported == [told], "LSN \(lsn)")
+            let expected = DamagePayload(range: hit.lsn..<hit.end, events: hit.events)
+            #expect(unreported == [expected], "LSN \(lsn)")
         }
     }
 

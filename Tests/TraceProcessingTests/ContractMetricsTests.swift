@@ -29,7 +29,7 @@ import TraceProcessing
         for slot in worker.processor.allSamples(lsn: worker.lsn) {
             #expect(slot.isFull)
             let keys = slot.samples.map { SeriesKey(family: $0.family, labels: $0.labels) }
-            #expect(Set(keys).count == keys.count, "a series is told twice")
+            #expect(Set(keys).count == keys.count, "a series is reported twice")
             for (key, sample) in zip(keys, slot.samples) {
                 #expect(known[slot.slot]?[key] == sample.value, "\(sample)")
                 count += 1

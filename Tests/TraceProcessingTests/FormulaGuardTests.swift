@@ -59,7 +59,7 @@ import TraceWire
         #expect(different.allSatisfy { $0.hasSuffix(".csv") })
     }
 
-    /// Rows of one moment are ordered by their hosts' cells, whoever writes them.
+    /// Rows of one moment are ordered by their hosts' cells, whichever worker writes them.
     @Test func theNumberOfWorkersDoesNotShow() throws {
         let batches = ["'=a", "(c", "=b"].map { host in
             var batch = GoldenScript.Batch(host: host)

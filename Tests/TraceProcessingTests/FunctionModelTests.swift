@@ -55,7 +55,7 @@ import TraceWire
         #expect(samples.buckets(.functionDurationSeconds) == [0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0])
     }
 
-    /// What looking ahead found counts only where it is the name's: it may be another process's, or nothing.
+    /// A prefetched entry is used only if it has the event's name: it may be another process's, or missing.
     @Test func whatWasFoundIsCheckedAgainstTheName() throws {
         let names: [StaticString] = ["first", "second", "third\""]
         try ProcessorBench(.function).withContext { context in

@@ -185,7 +185,7 @@ import TraceWire
         names.withName(ofThread: 2) { #expect($0.count == 1) }
         names.withName(ofThread: 40_000) { #expect($0.isEmpty) }
         #expect(names.stateBytes <= Limits.threadNamesBytesPerProcessMax + Limits.shownNameBytesMax)
-        // Whoever has a name can get another one of its length.
+        // A thread that has a name can get another one of the same length.
         names.name(thread: 2, ByteView("u"))
         names.withName(ofThread: 2) { #expect($0.equals("u")) }
     }

@@ -31,11 +31,11 @@ import TraceProcessing
         #expect(problems == nil)
     }
 
-    @Test func aDifferenceIsTold() throws {
+    @Test func aDifferenceIsReported() throws {
         let files = ["a": Data("1\n2\n".utf8), "b": Data("3\n".utf8)]
         #expect(GoldenFiles.differences(expected: files, actual: files) == [])
         let others = ["a": Data("1\n4\n".utf8), "c": Data()]
-        let told = GoldenFiles.differences(expected: files, actual: others)
-        #expect(told == ["a:2:\n  was 2\n  is  4", "b is missing", "c is new"])
+        let differences = GoldenFiles.differences(expected: files, actual: others)
+        #expect(differences == ["a:2:\n  was 2\n  is  4", "b is missing", "c is new"])
     }
 }

@@ -121,7 +121,7 @@ import TraceWire
         #expect(samples.buckets(.memoryAllocationSizeBytes) == [1, 1, 0, 0, 0, 0, 0, 0, 0, 0])
         #expect(samples.value(.neutracerMemoryAllocationsPerSecond, "77") == 10)
         #expect(samples.value(.neutracerMemoryFreesPerSecond, "77") == 2)
-        // Another process under the same id: counters go on, what was told last is the new one's.
+        // Another process under the same id: counters go on, the last value is that of the new one.
         try bench.send { $0.append(Self.event(3_000, size: .max, allocations: 3, frees: 1)) }
         samples = bench.samples()
         #expect(samples.value(.memoryAllocationsTotal, "pool-1") == 33)

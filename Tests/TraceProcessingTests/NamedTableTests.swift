@@ -11,7 +11,7 @@ import TraceModel
         return name.withUTF8 { body(ByteView(UnsafeRawBufferPointer($0))) }
     }
 
-    /// Few entries are looked through, many are hashed: tables grow from one to the other and back.
+    /// Small tables are searched linearly, large ones are hashed; tables grow from one to the other and back.
     @Test func entriesAreFoundWhateverComesAndGoes() {
         var random = SplitMix(seed: 11)
         for most in [1, 4, 5, 6, 40, 1_000] {

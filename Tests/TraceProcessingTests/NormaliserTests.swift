@@ -67,7 +67,7 @@ import TraceWire
         var random = SplitMix(seed: seed)
         let bench = try ProcessorBench(.network)
         var threads = [Traffic](repeating: Traffic(), count: threadCount)
-        var told = Traffic()
+        var lastSent = Traffic()
         var sentOfThread = threads
         var expected = Traffic()
         var wrapped = [0, 0]
@@ -94,13 +94,13 @@ import TraceWire
             event.timestamp = ProcessorBench.timestamp(number / 3)
             (event.tgid, event.pid) = (50, UInt32(50 + thread))
             (event.isSend, event.bytes) = (isSend, bytes)
-            event.txBytes = threads[thread].bytes[0] &- told.bytes[0]
-            event.rxBytes = threads[thread].bytes[1] &- told.bytes[1]
+            event.txBytes = threads[thread].bytes[0] &- lastSent.bytes[0]
+            event.rxBytes = threads[thread].bytes[1] &- lastSent.bytes[1]
             event.txPackets = threads[thread].packets[0]
             event.rxPackets = threads[thread].packets[1]
             wrapped[0] += event.txBytes >= 1 << 63 ? 1 : 0
             wrapped[1] += event.rxBytes >= 1 << 63 ? 1 : 0
-            told = threads[thread]
+            lastSent = threads[thread]
             sentOfThread[thread] = threads[thread]
             try bench.send(semantics: .neutracer) { $0.append(event) }
         }
@@ -126,7 +126,7 @@ import TraceWire
         let bench = try ProcessorBench(.io)
         // Of reads and writes.
         var (bytes, operations) = ([0, 0] as [UInt64], [0, 0] as [UInt64])
-        var told = bytes
+        var lastSent = bytes
         var (sumBytes, sumOperations) = (bytes, operations)
         var counted = operations
         for number in 0..<800 {
@@ -140,15 +140,15 @@ import TraceWire
             event.timestamp = ProcessorBench.timestamp(number / 4)
             (event.pid, event.comm) = (7, "disk")
             (event.operation, event.bytes) = (["READ", "WRITE"][kind], size)
-            event.readBytes = bytes[0] > told[0] ? bytes[0] - told[0] : 0
-            event.writeBytes = bytes[1] > told[1] ? bytes[1] - told[1] : 0
+            event.readBytes = bytes[0] > lastSent[0] ? bytes[0] - lastSent[0] : 0
+            event.writeBytes = bytes[1] > lastSent[1] ? bytes[1] - lastSent[1] : 0
             (event.readOperations, event.writeOperations) = (operations[0], operations[1])
             for kind in 0..<2 {
-                let before = number == 400 ? 0 : told[kind]
+                let before = number == 400 ? 0 : lastSent[kind]
                 sumBytes[kind] += bytes[kind] - before
                 sumOperations[kind] += operations[kind] - counted[kind]
             }
-            (told, counted) = (bytes, operations)
+            (lastSent, counted) = (bytes, operations)
             try bench.send(semantics: .neutracer) { $0.append(event) }
         }
         let samples = bench.samples()
@@ -198,9 +198,11 @@ import TraceWire
     @Test(arguments: seeds) func migrationsAreTheAgents(seed: UInt64) throws {
         var random = SplitMix(seed: seed)
         let bench = try ProcessorBench(.cpu)
-        var (counts, sums, told) = ([0, 0] as [UInt32], [0, 0] as [UInt32], [0, 0] as [UInt32])
+        var (counts, sums, lastSent) = (
+            [0, 0] as [UInt32], [0, 0] as [UInt32], [0, 0] as [UInt32]
+        )
         for number in 0..<600 {
-            if number == 300 { (counts, told) = ([0, 0], [0, 0]) }
+            if number == 300 { (counts, lastSent) = ([0, 0], [0, 0]) }
             counts[0] += UInt32(random.below(3))
             counts[1] += UInt32(random.below(2))
             guard number % 300 == 0 || random.below(2) == 0 else { continue }
@@ -210,8 +212,8 @@ import TraceWire
             (event.migrations, event.numaMigrations) = (counts[0], counts[1])
             // Sums of sums, of which nothing is made.
             event.onCPUMicroseconds = UInt64(number * number * 1_000)
-            for kind in 0..<2 { sums[kind] += counts[kind] - told[kind] }
-            told = counts
+            for kind in 0..<2 { sums[kind] += counts[kind] - lastSent[kind] }
+            lastSent = counts
             try bench.send(semantics: .neutracer) { $0.append(event) }
         }
         let samples = bench.samples()

@@ -102,13 +102,13 @@ import TraceWire
         let (output, reserved, wire) = try written(resource) { batch, _ in send(bare, to: &batch) }
         #expect(output <= reserved + wire * 18, "each stands in its event's row")
         let bench = try ProcessorBench(resource)
-        let told = BatchEncoder.Anomaly(
+        let agentAnomaly = BatchEncoder.Anomaly(
             description: "a leak of 4096 bytes in the pool",
             severity: 0.5
         )
         try bench.send {
             send(bare, to: &$0)
-            send(Array(repeating: told, count: 10), to: &$0)
+            send(Array(repeating: agentAnomaly, count: 10), to: &$0)
         }
         let samples = bench.samples()
         #expect(samples.value(.anomaliesTotal, resource.name, "agent") == 12)

@@ -269,11 +269,11 @@ struct Samples {
 
     init(_ slots: [SlotSamples]) {
         for slot in slots {
-            var told: Set<Key> = []
+            var reported: Set<Key> = []
             for sample in slot.samples {
                 if !sample.isWellFormed { Issue.record("\(sample) is not well formed") }
                 let key = Key(family: sample.family, labels: sample.labels)
-                #expect(told.insert(key).inserted, "\(key) is told twice")
+                #expect(reported.insert(key).inserted, "\(key) is reported twice")
                 guard sample.value != .counter(0) || sample.labels.count > 1 else { continue }
                 series[key]?.add(sample.value)
                 if series[key] == nil { series[key] = sample.value }

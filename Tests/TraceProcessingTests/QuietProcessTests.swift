@@ -21,7 +21,7 @@ import TraceWire
             try store.apply(MetricSnapshot(process: "cpu.0", incarnation: 1, pid: 1))
         }
 
-        /// The page after all that changed has been told.
+        /// The page after all changes have been reported.
         func page(_ worker: ContractWorker, lsn: LSN) throws -> MetricReading {
             for slot in worker.processor.slotsToCollect(all: begins) {
                 let isComplete = worker.processor.collectStats(

@@ -69,11 +69,11 @@ import TraceWire
         }
         let found = Set(try RuleBench.findings(of: bench))
         for rule in Set(planted.union(found).map(\.rule)).sorted() {
-            let (told, real) = (
+            let (reported, real) = (
                 found.filter { $0.rule == rule }, planted.filter { $0.rule == rule }
             )
-            let right = Double(told.intersection(real).count)
-            let precision = told.isEmpty ? 1 : right / Double(told.count)
+            let right = Double(reported.intersection(real).count)
+            let precision = reported.isEmpty ? 1 : right / Double(reported.count)
             let recall = real.isEmpty ? 1 : right / Double(real.count)
             print("seed \(seed) \(resource.name) \(rule): precision \(precision) recall \(recall)")
         }
@@ -175,7 +175,7 @@ import TraceWire
             }
             if pid == 110, second == 2_500 { release(0xDEAD_0000, after: 2) }
             guard pid == 118, second == 1_000 else { return }
-            let told = BatchEncoder.Anomaly(
+            let agentAnomaly = BatchEncoder.Anomaly(
                 description: "as the agent sees it",
                 severity: 0.5
             )
@@ -183,7 +183,7 @@ import TraceWire
                 at: Double(second) + 3,
                 "",
                 operations: operations(3),
-                anomalies: [told],
+                anomalies: [agentAnomaly],
                 pid: pid
             )
         }

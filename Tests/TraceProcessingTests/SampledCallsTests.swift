@@ -187,7 +187,7 @@ import TraceModel
         check(SampledStream.program(seed: seed, events: 600), seed: seed)
     }
 
-    /// Any order of entries and exits; counts that nothing can be told from.
+    /// Any order of entries and exits; counts from which nothing follows.
     @Test(arguments: UInt64(100)..<160) func anyOrderGivesTheCallsOfTheRule(seed: UInt64) {
         check(SampledStream.any(seed: seed, events: 600, counts: [0, 5], backwards: 0), seed: seed)
     }

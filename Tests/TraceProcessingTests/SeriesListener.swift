@@ -17,7 +17,7 @@ final class SeriesListener: SeriesReceiver {
     private var series: [UInt32: (family: MetricFamily, labels: [String])] = [:]
     private var heard: [SlotSamples] = []
 
-    /// What changed since the last call, or everything, told anew.
+    /// Collects what changed since the last call, or everything again.
     func collect(_ processor: any TraceProcessor, all: Bool, lsn: LSN) throws -> [SlotSamples] {
         if all {
             writer.begin()

@@ -40,7 +40,7 @@ import TraceModel
         #expect(gone([26_000_000, 2_600_000, 3_600], freeing: 20) == [0, 1])
     }
 
-    /// Ages that differ by 4 % are told apart, at any age.
+    /// Ages that differ by 4 % are distinguished, at any age.
     @Test func theOrderIsFine() {
         for age in [2.0, 60, 3_600, 86_400, 8_000_000] {
             #expect(gone([age, age * 1.04], freeing: 10) == [1], "\(age) s")

@@ -99,7 +99,7 @@ import TraceWire
         #expect(abs(median - 10) <= 0.1)
     }
 
-    /// What one name adds up to over processes, whoever of them is in the lists by process.
+    /// The sum of one name over all processes, also those that are not in the lists by process.
     @Test func functionsOfAllProcesses() throws {
         var events: [[UInt8]] = []
         for pid in UInt32(1)...300 {

@@ -2,7 +2,7 @@ import CTraceProtos
 import TraceModel
 import TraceWire
 
-/// protobuf-c as judge: what we accept it must accept, with the same values.
+/// protobuf-c as reference: what we accept it must accept, with the same values.
 enum Reference {
     enum Verdict: Equatable {
         case accepted

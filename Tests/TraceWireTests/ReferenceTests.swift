@@ -67,7 +67,7 @@ import TraceWire
     }
 
     @Test func evaluateSeesDifferences() {
-        // A canary: the judge must tell events apart that differ in one value.
+        // A canary: the reference must distinguish events that differ in one value.
         let one = WireBuilder.batch { $0.integer(6, 1) }
         let other = WireBuilder.batch { $0.integer(6, 2) }
         let facts = [one, other].map { bytes in
