@@ -101,7 +101,7 @@ final class StageWorker {
 extension StageBench {
     private static let functions = 500
 
-    /// A sort key, as `EventProcessor` sorts events by.
+    /// A sort key, as `EventBuffer` sorts events by.
     private struct Rank: BitwiseCopyable {
         let time: EpochNanoseconds
         let pid: UInt32

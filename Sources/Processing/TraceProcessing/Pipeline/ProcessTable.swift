@@ -85,6 +85,17 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// Returns a slot's processes in insertion order.
     func entries(of slot: UInt8) -> [Entry] { bySlot[Int(slot)] }
 
+    /// Prefetches what sweeps and summaries read of a process that is visited soon. The position may be out of range.
+    @inline(__always) static func prefetchEntry(
+        of entries: some RandomAccessCollection<Entry>,
+        _ place: Int,
+        isWhole: Bool = true
+    ) {
+        guard place < entries.count else { return }
+        let entry = entries[entries.index(entries.startIndex, offsetBy: place)]
+        prefetch(entry, byteCount: isWhole ? ProcessEntry<Model>.memoryBytes : 1)
+    }
+
     /// Removes processes of a slot whose `isGone` is set. O(processes of the slot).
     mutating func remove(_ gone: [Entry], of slot: UInt8) {
         bySlot[Int(slot)].removeAll { $0.pointee.isGone }

@@ -1,10 +1,35 @@
+import TraceFiles
 import TraceModel
 import TraceSummaries
 
 /// Turns the activity of processes in a window into rows of its summary, and resets it for the next window.
 enum SummaryBuilder {
+    /// Returns the encoded summary of the window that has ended; empty if it had no events.
+    static func takeWindow<Model: ProcessModel & ~Copyable>(
+        of processes: inout ProcessLifecycle<Model>
+    ) -> [UInt8] {
+        var summary = WindowSummary(Model.Event.resource)
+        for evicted in processes.takeEvicted() { summary.merge(evicted) }
+        let entries = processes.table.entries
+        for place in entries.indices {
+            ProcessTable<Model>.prefetchEntry(of: entries, place + 4)
+            let entry = entries[place]
+            guard !entry.pointee.activity.pointee.isEmpty else { continue }
+            add(entry, host: processes.files.hostName(entry.pointee.host), to: &summary)
+        }
+        guard !summary.isEmpty else { return [] }
+        if Model.hasStanding {
+            for entry in entries {
+                let host = processes.files.hostName(entry.pointee.host)
+                addStanding(entry, host: host, to: &summary)
+            }
+        }
+        summary.keepTop()
+        return summary.encoded
+    }
+
     /// Adds the rows of a process.
-    static func add<Model: ProcessModel & ~Copyable>(
+    private static func add<Model: ProcessModel & ~Copyable>(
         _ entry: ProcessTable<Model>.Entry,
         host: String,
         to summary: inout WindowSummary
@@ -15,7 +40,7 @@ enum SummaryBuilder {
     }
 
     /// Adds what exists of a process at the end of the window, whether it had events in it or not.
-    static func addStanding<Model: ProcessModel & ~Copyable>(
+    private static func addStanding<Model: ProcessModel & ~Copyable>(
         _ entry: ProcessTable<Model>.Entry,
         host: String,
         to summary: inout WindowSummary
