@@ -28,7 +28,10 @@ SETTING_VARIABLES = re.findall(r";\s+env\s+(\w+)\)", (ROOT / "scripts/lib/option
 
 
 # Below the range from which the kernel gives ports to connections, which could take one before its server listens.
-PORTS = iter(random.sample(range(10_000, 32_768), k=22_768))
+# Each of pytest's processes (gw0, gw1, …) has ports of its own, as a port is free until its server listens.
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+PORTS = iter(random.sample(range(10_000 + PROCESS, 32_768, PROCESSES), k=22_768 // PROCESSES))
 
 
 def free_port():
