@@ -164,6 +164,33 @@ import Testing
         #expect(line.state?.partialBytes == 0)
     }
 
+    /// A descriptor number is used by another server before the first one notices that its connection was closed.
+    /// Nothing that the first one does then resumes the new connection, which would be without the edge that wakes the
+    /// core.
+    @Test func anotherServersConnectionIsLeftAlone() throws {
+        var configuration = GRPCServerConfiguration()
+        configuration.smallPartialBytesMax = 1_000
+        let line = try Line(configuration)
+        let former = line.meters
+        let owner = SocketMeters(configuration)
+        #expect(owner.begin(line.server))
+        line.pass(RawConnection.greeting)
+        line.pass(RawConnection.headers(stream: 1, path: Self.path))
+        line.pass(message(stream: 1, of: 3_000, bytes: 2_000))
+        former.takeCall(line.server, isIngest: true)
+        former.setPrivileged(line.server, true)
+        former.resume(line.server)
+        #expect(!former.sendAway(line.server))
+        former.end(line.server)
+        #expect(former.inspect(line.server, now: WallClock.monotonic()) == nil)
+        let state = owner.inspect(line.server, now: WallClock.monotonic())
+        #expect(state?.pausedSince != nil)
+        #expect(state?.isPrivileged == false)
+        #expect(owner.totals.pausedConnections == 1)
+        owner.end(line.server)
+        #expect(owner.totals == SocketMeters.Totals())
+    }
+
     @Test func goAwayIsSentBetweenFrames() throws {
         let line = try Line()
         line.pass(RawConnection.greeting)

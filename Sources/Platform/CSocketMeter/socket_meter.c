@@ -411,6 +411,17 @@ __attribute__((visibility("default"))) ssize_t sendmsg(int descriptor, const str
 
 // MARK: Interface for the server
 
+// Locks and returns the meter of a connection; NULL if the budget's server does not meter it. A number that one server's
+// core has closed may belong to a connection of another server before the first one notices.
+static meter *lock_metered(const trace_meter_budget *budget, int descriptor) {
+  meter *m = metered(descriptor);
+  if (!m) return NULL;
+  pthread_mutex_lock(&m->lock);
+  if (m->budget == budget) return m;
+  pthread_mutex_unlock(&m->lock);
+  return NULL;
+}
+
 int trace_meter_is_in_place(void) { return dlsym(RTLD_DEFAULT, "recvmsg") == (void *)recvmsg; }
 
 trace_meter_budget *trace_meter_budget_create(const trace_meter_limits *limits) {
@@ -473,59 +484,51 @@ int trace_meter_begin(trace_meter_budget *budget, int descriptor) {
   return 1;
 }
 
-void trace_meter_end(int descriptor) {
-  meter *m = metered(descriptor);
+void trace_meter_end(trace_meter_budget *budget, int descriptor) {
+  meter *m = lock_metered(budget, descriptor);
   if (!m) return;
-  pthread_mutex_lock(&m->lock);
   forget(m);
   pthread_mutex_unlock(&m->lock);
 }
 
-int trace_meter_inspect(int descriptor, int64_t now, trace_meter_view *view) {
-  meter *m = metered(descriptor);
+int trace_meter_inspect(trace_meter_budget *budget, int descriptor, int64_t now, trace_meter_view *view) {
+  meter *m = lock_metered(budget, descriptor);
   if (!m) return 0;
-  pthread_mutex_lock(&m->lock);
-  int is_metered = m->budget != NULL;
-  if (is_metered) {
-    view->partial_bytes = m->partial_bytes;
-    view->data_bytes = m->data_bytes;
-    view->call_bytes = m->call_bytes;
-    double age = (double)m->call_bytes * (double)(now / 1000) - m->opened_sum;
-    view->call_byte_seconds = age > 0 ? (int64_t)(age / 1e6) : 0;
-    view->paused_since = m->paused_since;
-    view->last_active = m->last_active;
-    view->open_calls = m->count;
-    view->is_oversized = m->oversized_id != 0;
-    view->is_privileged = m->is_privileged;
-  }
+  view->partial_bytes = m->partial_bytes;
+  view->data_bytes = m->data_bytes;
+  view->call_bytes = m->call_bytes;
+  double age = (double)m->call_bytes * (double)(now / 1000) - m->opened_sum;
+  view->call_byte_seconds = age > 0 ? (int64_t)(age / 1e6) : 0;
+  view->paused_since = m->paused_since;
+  view->last_active = m->last_active;
+  view->open_calls = m->count;
+  view->is_oversized = m->oversized_id != 0;
+  view->is_privileged = m->is_privileged;
   pthread_mutex_unlock(&m->lock);
-  return is_metered;
+  return 1;
 }
 
-void trace_meter_take_call(int descriptor, int is_ingest) {
-  meter *m = metered(descriptor);
+void trace_meter_take_call(trace_meter_budget *budget, int descriptor, int is_ingest) {
+  meter *m = lock_metered(budget, descriptor);
   if (!m) return;
-  pthread_mutex_lock(&m->lock);
   if (is_ingest) atomic_store(&m->is_ingest, 1);
   if (m->untaken > 0) m->untaken--;
-  int resumes = m->budget && atomic_load(&m->is_paused) && m->untaken <= m->budget->limits.untaken_calls_max / 2;
+  int resumes = atomic_load(&m->is_paused) && m->untaken <= budget->limits.untaken_calls_max / 2;
   pthread_mutex_unlock(&m->lock);
-  if (resumes) trace_meter_resume(descriptor);
+  if (resumes) trace_meter_resume(budget, descriptor);
 }
 
-void trace_meter_set_privileged(int descriptor, int on) {
-  meter *m = metered(descriptor);
+void trace_meter_set_privileged(trace_meter_budget *budget, int descriptor, int on) {
+  meter *m = lock_metered(budget, descriptor);
   if (!m) return;
-  pthread_mutex_lock(&m->lock);
   m->is_privileged = on;
   pthread_mutex_unlock(&m->lock);
 }
 
-void trace_meter_resume(int descriptor) {
-  meter *m = metered(descriptor);
-  if (!m || !atomic_load(&m->is_paused)) return;
-  pthread_mutex_lock(&m->lock);
-  int resumes = m->budget && atomic_load(&m->is_paused) && !has_to_wait(m);
+void trace_meter_resume(trace_meter_budget *budget, int descriptor) {
+  meter *m = lock_metered(budget, descriptor);
+  if (!m) return;
+  int resumes = atomic_load(&m->is_paused) && !has_to_wait(m);
   if (resumes) set_paused(m, 0, 0);
   pthread_mutex_unlock(&m->lock);
   if (!resumes) return;
@@ -534,15 +537,14 @@ void trace_meter_resume(int descriptor) {
   setsockopt(descriptor, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
 }
 
-int trace_meter_send_away(int descriptor) {
+int trace_meter_send_away(trace_meter_budget *budget, int descriptor) {
   // Length 8, type GOAWAY, stream 0; last stream id the highest possible, so that all calls are served; no error.
   static const uint8_t frame[] = {0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0};
-  meter *m = metered(descriptor);
+  meter *m = lock_metered(budget, descriptor);
   if (!m) return 0;
-  pthread_mutex_lock(&m->lock);
   // Only between two of the core's own frames.
   int is_sent = 0;
-  if (m->budget && m->out.have == 0) {
+  if (m->out.have == 0) {
     is_sent = send(descriptor, frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof frame;
   }
   pthread_mutex_unlock(&m->lock);

@@ -87,12 +87,12 @@ internal import CSocketMeter
     func begin(_ descriptor: Int32) -> Bool { unsafe trace_meter_begin(budget, descriptor) != 0 }
 
     /// Stops metering a connection that is closed.
-    func end(_ descriptor: Int32) { trace_meter_end(descriptor) }
+    func end(_ descriptor: Int32) { unsafe trace_meter_end(budget, descriptor) }
 
     /// Returns the state of a connection at `now` (monotonic ns); nil if it is not metered or is closed.
     func inspect(_ descriptor: Int32, now: Int64) -> MeteredConnection? {
         var view = trace_meter_view()
-        guard unsafe trace_meter_inspect(descriptor, now, &view) != 0 else { return nil }
+        guard unsafe trace_meter_inspect(budget, descriptor, now, &view) != 0 else { return nil }
         return MeteredConnection(
             descriptor: descriptor,
             partialBytes: Int(view.partial_bytes),
@@ -110,19 +110,21 @@ internal import CSocketMeter
     /// Records that the server has taken a call of the connection. With `isIngest` the connection sends batches, so it
     /// is paused while too many messages are held.
     func takeCall(_ descriptor: Int32, isIngest: Bool) {
-        trace_meter_take_call(descriptor, isIngest ? 1 : 0)
+        unsafe trace_meter_take_call(budget, descriptor, isIngest ? 1 : 0)
     }
 
     /// Makes a connection privileged: it is read even while incomplete messages take all their budget.
     func setPrivileged(_ descriptor: Int32, _ on: Bool) {
-        trace_meter_set_privileged(descriptor, on ? 1 : 0)
+        unsafe trace_meter_set_privileged(budget, descriptor, on ? 1 : 0)
     }
 
     /// Resumes a paused connection if there is room.
-    func resume(_ descriptor: Int32) { trace_meter_resume(descriptor) }
+    func resume(_ descriptor: Int32) { unsafe trace_meter_resume(budget, descriptor) }
 
     /// Sends a GOAWAY so that the client opens its next call elsewhere. Returns false if that is not possible now.
-    func sendAway(_ descriptor: Int32) -> Bool { trace_meter_send_away(descriptor) != 0 }
+    func sendAway(_ descriptor: Int32) -> Bool {
+        unsafe trace_meter_send_away(budget, descriptor) != 0
+    }
 }
 
 /// The state of one connection at one moment.

@@ -79,21 +79,24 @@ void trace_meter_budget_totals(trace_meter_budget *budget, trace_meter_totals *t
 // Adds to the bytes of messages that the server has taken and not answered. Returns the previous number.
 int64_t trace_meter_hold(trace_meter_budget *budget, int64_t bytes);
 
+// A connection belongs to the server with whose budget its metering began. The functions below do nothing, and return 0,
+// if it is not metered with `budget`.
+
 // Starts metering a connection before its first byte. Returns 0 if there is no memory or the descriptor is too large.
 int trace_meter_begin(trace_meter_budget *budget, int descriptor);
 // Stops metering a connection and subtracts what it counted. Idempotent.
-void trace_meter_end(int descriptor);
-// Returns 0 if the connection is not metered or is closed.
-int trace_meter_inspect(int descriptor, int64_t now, trace_meter_view *view);
+void trace_meter_end(trace_meter_budget *budget, int descriptor);
+// Returns 0 if the connection is closed, too.
+int trace_meter_inspect(trace_meter_budget *budget, int descriptor, int64_t now, trace_meter_view *view);
 // The server has taken a call. With `is_ingest` the connection sends batches, so it is paused while too many messages
 // are held.
-void trace_meter_take_call(int descriptor, int is_ingest);
+void trace_meter_take_call(trace_meter_budget *budget, int descriptor, int is_ingest);
 // A privileged connection is read even while incomplete messages take all their budget.
-void trace_meter_set_privileged(int descriptor, int on);
+void trace_meter_set_privileged(trace_meter_budget *budget, int descriptor, int on);
 // Resumes a connection if there is room.
-void trace_meter_resume(int descriptor);
+void trace_meter_resume(trace_meter_budget *budget, int descriptor);
 // Sends a GOAWAY so that the client opens its next call on another connection (RFC 9113, 6.8). Returns 0 if that is not
 // possible now.
-int trace_meter_send_away(int descriptor);
+int trace_meter_send_away(trace_meter_budget *budget, int descriptor);
 
 #endif
