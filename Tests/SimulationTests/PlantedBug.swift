@@ -1,4 +1,5 @@
 @testable import RouterRole
+@testable import WorkerRole
 
 /// A deliberate bug that the simulation must find.
 enum PlantedBug: CaseIterable, Sendable {
@@ -6,9 +7,8 @@ enum PlantedBug: CaseIterable, Sendable {
     case lyingDataSync
     /// Directories are not synced.
     case noDirectorySync
-    /// A worker publishes its checkpoint before the rows that it refers to are synced.
+    // Bugs in the worker's own code: see `WorkerFaults`.
     case checkpointBeforeRows
-    /// A worker announces windows that no checkpoint has.
     case announceBeforeCheckpoint
     /// Neither the router nor the gaining worker waits for slots that change their owner.
     case openGates
@@ -22,6 +22,16 @@ enum PlantedBug: CaseIterable, Sendable {
     case unsentShares
     case servedWhileHeld
     case trimmedToApplied
+
+    /// The bug as a fault of the worker; nil if it is elsewhere.
+    var workerFault: WorkerFaults? {
+        switch self {
+        case .checkpointBeforeRows: .checkpointBeforeRows
+        case .announceBeforeCheckpoint: .announceBeforeCheckpoint
+        case .openGates: .openGates
+        default: nil
+        }
+    }
 
     /// The bug as a fault of the router; nil if it is elsewhere.
     var fault: RouterFaults? {

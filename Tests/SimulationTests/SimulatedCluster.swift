@@ -213,13 +213,16 @@ final class SimulatedCluster {
         let disk = disk
         let incarnation = incarnations
         try attempt(.worker(name)) {
+            let endpoint = Endpoint.worker(name, incarnation: incarnation)
             let worker = try SimulatedWorker(
                 name,
                 incarnation: incarnation,
                 budget: budget,
                 checkpointCost: chance(50) ? 0 : 2_000_000_000,
-                bugs: plan.bugs
-            ) { disk.isFull = false }
+                bugs: plan.bugs,
+                awaitSpace: { disk.isFull = false },
+                send: { [unowned self] message in send(message, from: endpoint) }
+            )
             workers[name] = worker
             send(worker.hello, from: worker)
         }
@@ -243,7 +246,7 @@ final class SimulatedCluster {
             try attempt(.router) { try router?.close(committed) }
             bury(.router)
         } else if let worker = sortedWorkers.randomElement(using: &random) {
-            try attempt(.worker(worker.name)) { try worker.checkpoint() }
+            try attempt(.worker(worker.name)) { try worker.save() }
             bury(.worker(worker.name))
         }
     }
@@ -343,29 +346,33 @@ final class SimulatedCluster {
     // MARK: Messages
 
     private func send(_ message: Message, from worker: SimulatedWorker) {
-        let endpoint = Endpoint.worker(worker.name, incarnation: worker.incarnation)
-        fabric.send(message, from: endpoint, to: .router)
+        send(message, from: .worker(worker.name, incarnation: worker.incarnation))
+    }
+
+    private func send(_ message: Message, from worker: Endpoint) {
+        switch message {
+        case .segmentsClosed: fabric.send(message, from: worker, to: .aggregator)
+        default: fabric.send(message, from: worker, to: .router)
+        }
     }
 
     private func announce(_ worker: SimulatedWorker) {
-        let endpoint = Endpoint.worker(worker.name, incarnation: worker.incarnation)
-        for message in worker.announced { fabric.send(message, from: endpoint, to: .aggregator) }
+        for message in worker.announced { send(message, from: worker) }
     }
 
     private func route() throws { try attempt(.router) { try router?.route() } }
 
     private func report() throws {
         guard let worker = sortedWorkers.randomElement(using: &random) else { return }
-        try attempt(.worker(worker.name)) { try worker.checkpointIfDue(.idle) }
+        try attempt(.worker(worker.name)) { try worker.idle() }
         guard workers[worker.name] != nil else { return }
-        send(worker.isWelcome ? worker.progress : worker.hello, from: worker)
-        if worker.hasGap { send(worker.hello, from: worker) }
+        send(worker.isInSession ? worker.progress : worker.hello, from: worker)
         announce(worker)
     }
 
     private func checkpoint() throws {
         guard let worker = sortedWorkers.randomElement(using: &random) else { return }
-        try attempt(.worker(worker.name)) { try worker.checkpoint() }
+        try attempt(.worker(worker.name)) { try worker.save() }
     }
 
     private func merge() throws {
@@ -462,9 +469,8 @@ final class SimulatedCluster {
             while try deliver() {}
             try merge()
             for worker in sortedWorkers {
-                try worker.checkpointIfDue(.idle)
-                send(worker.isWelcome ? worker.progress : worker.hello, from: worker)
-                if worker.hasGap { send(worker.hello, from: worker) }
+                try worker.idle()
+                send(worker.isInSession ? worker.progress : worker.hello, from: worker)
                 announce(worker)
             }
             let isApplied = wanted.allSatisfy { workers[$0]?.appliedLSN == router.durableLSN }

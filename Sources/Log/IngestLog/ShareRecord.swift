@@ -73,26 +73,49 @@ package struct ShareRecord {
         return unsafe body
     }
 
-    /// Iterates over a share. Every length is checked, because a share comes from another process.
-    /// - Throws: `TraceError(.corrupt)` if it is truncated or LSNs do not ascend.
+    /// Calls `visit` for the records of a share.
+    /// - Throws: `TraceError(.corrupt)` if it is truncated or LSNs do not ascend; any error of `visit`.
     package static func forEach(
         in share: UnsafeRawBufferPointer,
         _ visit: (ShareRecord) throws -> Void
     ) throws {
-        var at = 0
-        var last: LSN?
-        while at < share.count {
-            guard let start = share.baseAddress, share.count - at >= headerBytes else {
-                throw TraceError(.corrupt, "A share ends inside a record's head")
-            }
-            let record = unsafe ShareRecord(base: start + at)
-            let stride = stride(host: record.hostBytes, body: record.bodyBytes)
-            guard share.count - at >= stride, last.map({ $0 < record.lsn }) ?? true else {
-                throw TraceError(.corrupt, "A share's record at LSN \(record.lsn) is damaged")
-            }
-            try visit(record)
-            last = record.lsn
-            at += stride
+        var records = unsafe ShareRecords(share)
+        while let record = try records.next() { try visit(record) }
+    }
+
+    /// Reads the record at `offset` of a share, and moves the offset behind it.
+    fileprivate init(in share: UnsafeRawBufferPointer, at offset: inout Int) throws(TraceError) {
+        guard let start = share.baseAddress, share.count - offset >= Self.headerBytes else {
+            throw TraceError(.corrupt, "A share ends inside a record's head")
         }
+        unsafe base = start + offset
+        let stride = Self.stride(host: hostBytes, body: bodyBytes)
+        guard share.count - offset >= stride else {
+            throw TraceError(.corrupt, "A share's record at LSN \(lsn) is damaged")
+        }
+        offset += stride
+    }
+}
+
+/// The records of a share, in their order. Every length is checked, because a share comes from another process.
+@safe
+package struct ShareRecords {
+    private let share: UnsafeRawBufferPointer
+    private var offset = 0
+    private var last: LSN?
+
+    /// Reads `share`, which must stay valid while its records are used.
+    package init(_ share: UnsafeRawBufferPointer) { unsafe self.share = share }
+
+    /// Returns the next record; nil at the share's end.
+    /// - Throws: `TraceError(.corrupt)` if the share is truncated or LSNs do not ascend.
+    package mutating func next() throws(TraceError) -> ShareRecord? {
+        guard unsafe offset < share.count else { return nil }
+        let record = try unsafe ShareRecord(in: share, at: &offset)
+        guard last.map({ $0 < record.lsn }) ?? true else {
+            throw TraceError(.corrupt, "A share's record at LSN \(record.lsn) is damaged")
+        }
+        last = record.lsn
+        return record
     }
 }

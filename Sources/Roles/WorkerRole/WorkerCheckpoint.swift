@@ -16,6 +16,13 @@ import TraceProcessing
 // A checkpoint is reported (the router trims by it, the aggregator merges) only after both copies are durable. So a
 // copy that is one checkpoint older than the other is usable too: segments only grow, and are truncated to its lengths.
 
+/// Slots that a barrier gave to this worker and whose state it has not taken in yet.
+struct GainedSlots {
+    /// The LSN after the barrier.
+    let lsn: LSN
+    let slots: [UInt8]
+}
+
 /// The state from which a worker continues after a restart.
 struct WorkerCheckpoint {
     private static let version = StateVersion.current
@@ -32,7 +39,7 @@ struct WorkerCheckpoint {
     /// Windows that were announced and are not known to be merged.
     let announcements: [SegmentsClosed]
     /// Text of the anomaly rules in force; empty for the defaults.
-    let rules: [UInt8]
+    var rules: [UInt8]
     /// The worker's events below this LSN were set aside, because its saved state was unusable; 0 if that never
     /// happened.
     var renewed: LSN = 0

@@ -44,6 +44,7 @@ struct BatchPipeline<Model: ProcessModel & ~Copyable>: ~Copyable {
             semantics: traces.semantics
         )
         let totals = processes.totals
+        let window = processes.files.window
         var ahead = Prefetcher<Model>(host: traces.host, processesGone: processes.processesGone)
         for place in -Prefetcher<Model>.lead..<buffer.count {
             if Model.looks > 0 {
@@ -53,7 +54,8 @@ struct BatchPipeline<Model: ProcessModel & ~Copyable>: ~Copyable {
             guard place >= 0 else { continue }
             let rank = buffer[place]
             let event = buffer.event(rank)
-            Self.apply(event, rank, ahead.result(place), of: traces, to: &processes, &context)
+            let found = ahead.result(place)
+            Self.apply(event, rank, found, of: traces, in: window, to: &processes, &context)
             if processes.files.needsFlush { try Self.writeRows(of: processes.files, observer) }
             if place % Limits.progressEvents == Limits.progressEvents - 1 { observer?.advanced() }
         }
@@ -77,11 +79,11 @@ struct BatchPipeline<Model: ProcessModel & ~Copyable>: ~Copyable {
         _ rank: EventBuffer<Model.Event>.Rank,
         _ found: Int,
         of traces: TraceBatchView,
+        in window: UInt64,
         to processes: inout ProcessLifecycle<Model>,
         _ context: inout EventContext
     ) {
         let time = rank.time
-        let window = processes.files.window
         let entry = processes.entry(of: rank.pid, time: time, traces: traces)
         move(
             &context,
