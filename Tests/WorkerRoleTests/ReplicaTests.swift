@@ -192,6 +192,16 @@ import TraceModel
         #expect((run.error as? TraceError)?.code == .configuration)
     }
 
+    /// A new worker asks twice, and a barrier gives it slots between the router's answers.
+    @Test func aWorkerWithoutSlotsFollowsALaterWelcome() {
+        var run = Run()
+        #expect(run.after { $0.welcome(Self.welcome(64, Self.one)) } == ["open 3"])
+        #expect(run.after { $0.welcome(Self.welcome(128, Self.two)) } == ["open 3"])
+        let count = Self.two.slots(of: Self.worker).count
+        let words = run.share(from: 128, [Self.batch]).words
+        #expect(words.first == "take \(count) at 128" && words.last == "apply 128")
+    }
+
     // MARK: Barriers
 
     /// A window is announced only when a checkpoint has it, and again until it is merged.

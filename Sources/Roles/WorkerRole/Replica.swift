@@ -213,9 +213,9 @@ struct Replica {
         if case .lost = state { return }
         state = .applying
         guard welcome.lsn > appliedLSN || owners.isEmpty else { return }
-        // Continue where the router says: there is no checkpoint, or the worker had no slots left and its checkpoint is
-        // older than the log's start.
-        guard welcome.lsn == appliedLSN || (ownedSlots.isEmpty && gained == nil) else {
+        // Continue where the router says: there is no checkpoint; or the worker has no slots, and its checkpoint is older
+        // than the log's start, or a barrier gave it slots between two answers to a new worker.
+        guard welcome.lsn == appliedLSN || ownedSlots.isEmpty else {
             state = .lost(
                 TraceError(
                     .configuration,
