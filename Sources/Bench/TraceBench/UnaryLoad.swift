@@ -66,7 +66,8 @@ final class UnaryLoad: Sendable {
     private func send(by client: GRPCClient, due: Int64?) {
         let now = WallClock.monotonic()
         let batch = state.withLock { state -> Traffic.Batch? in
-            guard now < end, state.outcome.failure == nil else { return nil }
+            // A batch that was due in time counts, however late it is sent: else an open loop would leave its delay out.
+            guard (due ?? now) < end, state.outcome.failure == nil else { return nil }
             state.inFlight += 1
             return state.traffic.next()
         }
