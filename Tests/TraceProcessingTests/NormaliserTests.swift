@@ -437,16 +437,32 @@ import TraceWire
     /// How long a thread has had a call open goes by the clock, not by what a stamp far ahead says.
     @Test func aStampFarAheadAddsNoOpenTime() {
         var calls = OpenCalls()
+        var tree = CallTree()
         var totals = SlotTotals()
         let call = OpenCalls.Call(cookie: 1, function: 0, began: 10)
-        let isSlice = calls.push(call, tid: 7, clock: 10, used: 0, &totals)
-        let none = calls.pop(cookie: 2, function: 0, tid: 7, at: 4_000_000, clock: 20, used: 0) {
-            _ in
-        }
+        let isSlice = calls.push(call, tid: 7, clock: 10, used: 0, &tree, &totals)
+        let none = calls.pop(
+            cookie: 2,
+            function: 0,
+            tid: 7,
+            at: 4_000_000,
+            clock: 20,
+            used: 0,
+            &tree
+        ) { _ in }
         #expect(isSlice && none == nil)
-        let openUntilNow = calls.takeOpenTime()
-        let ended = calls.pop(cookie: 1, function: 0, tid: 7, at: 40, clock: 40, used: 0) { _ in }
-        #expect(openUntilNow == 10 && ended?.openNanoseconds == 20)
+        let openUntilNow = tree.takeCovered()
+        let ended = calls.pop(
+            cookie: 1,
+            function: 0,
+            tid: 7,
+            at: 40,
+            clock: 40,
+            used: 0,
+            &tree
+        ) { _ in }
+        let openSince = tree.takeCovered()
+        #expect(openUntilNow == 10 && openSince == 20 && ended?.nanoseconds == 30)
     }
 
     // MARK: State of 0.1.0
@@ -490,11 +506,23 @@ import TraceWire
         }
         var reader = StateReader(old.bytes)
         reader.version = StateVersion.beforeDialects
-        var calls = try OpenCalls(decoding: &reader)
+        var tree = CallTree()
+        var calls = try OpenCalls(decoding: &reader, &tree)
         #expect(reader.isAtEnd && calls.openCount == 2)
-        let ended = calls.pop(cookie: 1, function: 1, tid: 77, at: 500, clock: 500, used: 0) { _ in
-        }
+        let ended = calls.pop(
+            cookie: 1,
+            function: 1,
+            tid: 77,
+            at: 500,
+            clock: 500,
+            used: 0,
+            &tree
+        ) { _ in }
         #expect(ended?.nanoseconds == 300 && calls.openCount == 1)
+        // The calls have paths, and the inner one its time since it began.
+        let (count, inner) = (tree.nodes.count, tree.nodes[2])
+        #expect(count == 3 && inner.parent == 1)
+        #expect(inner.selfNanoseconds == 300 && inner.calls == 0)
     }
 }
 

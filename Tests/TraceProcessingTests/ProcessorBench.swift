@@ -226,7 +226,7 @@ extension ProcessorBench.Output {
                 let line = try JSONSerialization.jsonObject(with: Data(part[from...]))
                 anomalies.append(try #require(line as? [String: Any]))
             }
-        case .stacks: break
+        case .stacks, .profile: break
         }
     }
 

@@ -109,7 +109,7 @@
     package static func outputBytesPerEvent(_ resource: Resource) -> Int {
         let rest =
             switch resource {
-            case .function: repeatedBytesPerEvent
+            case .function: repeatedBytesPerEvent + callTreeBytesPerEvent
             case .memory, .network: eventFindingsMin * findingBytes
             case .cpu, .io, .gpu: 0
             }
@@ -121,9 +121,11 @@
     package static let windowMergeBytesMax =
         windowGrowthMax
         * (windowWireBytesMax * escapedBytesPerWireByteMax + windowJSONBytesMax * 3 / 2)
-        + windowGrowthMax * windowRepeatedBytesMax
+        + windowGrowthMax * windowRepeatedBytesMax + profileBytesMax
     /// Output bytes of merging per byte of a call stack in segments: text escaped by half, and a folded stack.
     package static let mergedBytesPerStackByteMax = 4
+    /// The same per byte of a call tree, of which each path is written, up to `profileBytesMax`.
+    package static let mergedBytesPerProfileByteMax = 512
     /// Log positions for which the router remembers the expected output size.
     package static let pendingMarksMax = 4_096
     /// Minimum distance between two such positions.
@@ -244,6 +246,11 @@
     package static let repeatedBytesMin = Slot.count * repeatedBytesPerSlotMin
     /// Size of a repeated call without its name.
     package static let repeatedCallBytes = 144
+    /// Paths of one process's call tree in a window. Calls on further ones count under `(other)`, as do deeper ones.
+    package static let callTreeNodesMax = 8_192
+    package static let callTreeDepthMax = 512
+    /// Size of a path in a worker's segment, without its function's name.
+    package static let callTreeBytesPerEvent = 24
     /// Threads of one process that are named in a window's trace; viewers show further ones by number.
     package static let namedThreadsPerProcessMax = 8_192
     /// Connections of one process in a window's summary beside the known ones: those of processes that restarted in the
@@ -346,6 +353,10 @@
     package static let mergeRunsMax = 64
     /// Text of distinct call stacks that is summed in memory before it is spilled.
     package static let foldedStacksBytesMax = 32 << 20
+    /// Text of all call paths of one window's profile. Those that took the least time count under `(other)` beyond it.
+    package static let profileTextBytesMax = 4 << 20
+    /// Both files of a profile: the paths as text, and the same ones in protobuf with labels.
+    package static let profileBytesMax = 4 * profileTextBytesMax
 
     // MARK: Metrics
     /// Default of `series_limit`: process series that a metric shows.
@@ -429,6 +440,12 @@
     package static let catContinuedBytesMax = 64 << 20
     /// Calls opened at the same time that are remembered so that each is printed once.
     package static let catOpeningsMax = 65_536
+    /// Call paths of all windows that the tools add up; those beyond count under `(other)`.
+    package static let profileNodesMax = 1_000_000
+    /// Names in the profiles read.
+    package static let profileNamesBytesMax = 64 << 20
+    /// Processes without call paths that are named.
+    package static let profileSampledMax = 1_024
     /// Events in one batch of the tools.
     package static let toolBatchEvents = 500
     /// Processes that `tracectl agent` samples; further ones are counted only.
@@ -484,6 +501,8 @@
             mergedBytesPerStackByteMax * 2 >= 3 + 2,
             "a stack is written as escaped text and folded"
         )
+        precondition(callTreeDepthMax <= openCallsPerThreadMax)
+        precondition(profileTextBytesMax <= foldedStacksBytesMax, "a profile is summed in memory")
         precondition(protocolsPerProcessMax <= UInt8.max)
         precondition(stateBytesMin <= stateBytesMax)
         precondition(

@@ -134,6 +134,7 @@ extension TraceFileManager {
         switch kind {
         case .csv: return csv
         case .anomalies: return anomalies
+        case .profile: return profile
         case .json where isKnown: return ownJSON(host)
         case .stacks where isKnown: return ownStacks(host)
         case .json where number == .max: return otherJSON

@@ -5,7 +5,7 @@ package import TraceModel
 ///
 /// # Windows, runs, files
 /// Barriers number the windows. A window has these outputs: one Chrome trace per host, one CSV file, one file of call
-/// stacks per host, and one list of anomalies. The rows of an output are rendered into a `RunBuffer`, sorted by (ts,
+/// stacks per host, one list of anomalies, and the call trees. The rows of an output are rendered into a `RunBuffer`, sorted by (ts,
 /// pid, host, arrival), and appended to a *run* under `segments/<worker>/`, named
 /// `<resource>_trace_w<window>_r<serial>[_<host>].<kind>`. The checkpoint and the announcement of a run contain its
 /// checksum, which the merge compares. Rows that arrive too late for the current run start a new one. Every run is
@@ -19,7 +19,7 @@ package import TraceModel
 ///   file with `\n]}\n`.
 /// - *CSV*: RFC 4180 with CRLF. The first row names the columns. The second column is the process id, the last two are
 ///   `host` and `Timestamp(ns)`; only the host may be quoted.
-/// - *Stacks, anomalies* (`.records`): see `SegmentRecord`. The payload of a stack is `u32 length | process | frames,
+/// - *Stacks, anomalies, call trees* (`.records`): see `SegmentRecord` and `CallTreeRecord.swift`. The payload of a stack is `u32 length | process | frames,
 ///   separated by newlines`, that of an anomaly `u32 length | JSON line | CSV line`.
 ///
 /// # Crash
@@ -49,6 +49,7 @@ package final class TraceFileManager {
     var stacks: [RunBuffer?] = []
     package let csv: RunBuffer
     let anomalies: RunBuffer
+    let profile: RunBuffer
     /// Traces and call stacks of the hosts that exceed the window's limit of files.
     let otherJSON: RunBuffer
     let otherStacks: RunBuffer
@@ -98,6 +99,7 @@ package final class TraceFileManager {
         self.ledger = ledger
         csv = buffer(.csv)
         anomalies = buffer(.anomalies)
+        profile = buffer(.profile)
         otherJSON = buffer(.json)
         otherStacks = buffer(.stacks)
         let directory = store.absolute(store.directory)
@@ -214,7 +216,8 @@ package final class TraceFileManager {
         // Buffered rows may include call stacks too, but usually few, and they are written soon.
         let open = OutputKind.mergeBytesMax(
             bytes: openWindowBytes,
-            stackBytes: ledger.writtenStackBytes
+            stackBytes: ledger.writtenStackBytes,
+            profileBytes: ledger.writtenProfileBytes
         )
         return max(open, closedMergeBytesMax)
     }

@@ -29,6 +29,9 @@ package enum LossKind: String, CaseIterable, Sendable {
     case openCallEvicted = "open_call_evicted"
     /// Open calls that a window's trace does not repeat at its beginning, counted in each such window.
     case openCallNotRepeated = "open_call_not_repeated"
+    /// Calls whose paths were cut in a window's call tree, because it had too many paths or they were too deep: they
+    /// count under `(other)`.
+    case callPathCut = "call_path_cut"
     /// Outstanding allocations that were given up.
     case allocationEvicted = "allocation_evicted"
     /// Network connections that were given up.
@@ -95,7 +98,7 @@ package enum LossKind: String, CaseIterable, Sendable {
         case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut,
             .recordDeadLettered,
             .processEvicted, .hostEvicted, .functionEvicted, .threadEvicted, .openCallEvicted,
-            .openCallNotRepeated,
+            .openCallNotRepeated, .callPathCut,
             .allocationEvicted, .connectionEvicted, .stateOverflow, .hostOverflow, .sampleRefused,
             .seriesDropped:
             .loss

@@ -169,7 +169,8 @@ package enum SummaryFile {
         SummaryDocument(merged).appendFile(stem: stem, window: window, to: &text)
         return WindowDocument(
             path: "\(directory)/\(name(resource, stem: stem))",
-            bytes: unsafe Array(text.bytes)
+            bytes: unsafe Array(text.bytes),
+            span: merged.firstTime <= merged.lastTime ? merged.firstTime...merged.lastTime : nil
         )
     }
 }

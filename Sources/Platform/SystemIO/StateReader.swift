@@ -4,8 +4,8 @@ public import TraceModel
 package enum StateVersion {
     /// Version of release 0.1.0: without dialects, names, self time and suppressed findings.
     package static let beforeDialects: UInt32 = 6
-    /// Version 7 was never released and is not supported.
-    package static let current: UInt32 = 8
+    /// Versions 7 and 8 were never released and are not supported.
+    package static let current: UInt32 = 9
 }
 
 /// Reads what `RawBuffer` wrote: little-endian integers and byte runs, with all lengths checked. The bytes must outlive

@@ -186,16 +186,21 @@ package struct ClosedWindow: Sendable, Equatable {
 
     /// An upper bound of the bytes that merging the window writes.
     var mergeBytesMax: Int {
-        var (bytes, stackBytes) = (0, 0)
+        var (bytes, stackBytes, profileBytes) = (0, 0, 0)
         for file in files {
             for run in file.runs {
                 // Bounded by what a disk can hold, because the list may be damaged.
                 let size = min(Int(clamping: run.bytes), 1 << 48)
                 bytes += size
                 if file.kind == .stacks { stackBytes += size }
+                if file.kind == .profile { profileBytes += size }
             }
         }
-        return OutputKind.mergeBytesMax(bytes: bytes, stackBytes: stackBytes)
+        return OutputKind.mergeBytesMax(
+            bytes: bytes,
+            stackBytes: stackBytes,
+            profileBytes: profileBytes
+        )
     }
 }
 

@@ -30,11 +30,25 @@ final class FoldedStacks {
             line.append(UInt8(ascii: ";"))
             unsafe append(frames[index])
         }
+        try count(1)
+    }
+
+    /// Adds `weight` to the count of a path, whose first frame is the outermost one.
+    func add(path frames: [[UInt8]], weight: UInt64) throws {
+        line.removeAll(keepingCapacity: true)
+        for (position, frame) in frames.enumerated() {
+            if position > 0 { line.append(UInt8(ascii: ";")) }
+            unsafe frame.withUnsafeBytes { unsafe append($0) }
+        }
+        try count(weight)
+    }
+
+    private func count(_ weight: UInt64) throws {
         if let known = counts[line] {
-            counts[line] = known + 1
+            counts[line] = known &+ weight
             return
         }
-        counts[line] = 1
+        counts[line] = weight
         heldBytes += line.count + Self.entryBytes
         if heldBytes > bytesMax { try spill() }
     }
@@ -50,7 +64,7 @@ final class FoldedStacks {
         while let least = try nextKey(of: readers) {
             var sum: UInt64 = 0
             for reader in readers where reader.key == least {
-                sum += reader.count
+                sum &+= reader.count
                 try reader.next()
             }
             try append(least, sum, to: writer)
@@ -73,14 +87,16 @@ final class FoldedStacks {
 
     private var sortedKeys: [[UInt8]] { counts.keys.sorted { $0.lexicographicallyPrecedes($1) } }
 
-    /// Replaces `;`, which separates frames, and control characters, which would end the line.
     private func append(_ text: UnsafeRawBufferPointer) {
-        for index in text.indices {
-            switch unsafe text[index] {
-            case UInt8(ascii: ";"): line.append(UInt8(ascii: ":"))
-            case 0..<0x20: line.append(UInt8(ascii: " "))
-            default: unsafe line.append(text[index])
-            }
+        for index in text.indices { line.append(unsafe Self.shown(text[index])) }
+    }
+
+    /// Replaces `;`, which separates frames, and control characters, which would end the line.
+    static func shown(_ byte: UInt8) -> UInt8 {
+        switch byte {
+        case UInt8(ascii: ";"): UInt8(ascii: ":")
+        case 0..<0x20: UInt8(ascii: " ")
+        default: byte
         }
     }
 

@@ -1,3 +1,5 @@
+package import TraceModel
+
 /// The progress of a merge, in bytes of segments.
 package struct MergeProgress: Sendable, Equatable {
     package var bytesDone: UInt64 = 0
@@ -21,9 +23,12 @@ package struct WindowDocument: Sendable, Equatable {
     /// Relative to the data directory; consists of safe names.
     package let path: String
     package let bytes: [UInt8]
+    /// The times of the window's first and last event, where they are known.
+    package let span: ClosedRange<EpochNanoseconds>?
 
-    package init(path: String, bytes: [UInt8]) {
+    package init(path: String, bytes: [UInt8], span: ClosedRange<EpochNanoseconds>? = nil) {
         self.path = path
         self.bytes = bytes
+        self.span = span
     }
 }

@@ -11,6 +11,8 @@ package enum OutputKind: UInt8, CaseIterable, Sendable {
     case stacks = 2
     /// List of anomalies, one per resource.
     case anomalies = 3
+    /// Call trees of all processes.
+    case profile = 4
 
     /// The directory under `output`.
     package var directory: String {
@@ -19,6 +21,7 @@ package enum OutputKind: UInt8, CaseIterable, Sendable {
         case .csv: "csv"
         case .stacks: "txt"
         case .anomalies: "anomalies"
+        case .profile: "profile"
         }
     }
 
@@ -29,13 +32,20 @@ package enum OutputKind: UInt8, CaseIterable, Sendable {
         case .csv: ".csv"
         case .stacks: ".stacks.records"
         case .anomalies: ".anomalies.records"
+        case .profile: ".profile.records"
         }
     }
 
     /// An upper bound of the bytes that merging `bytes` bytes of segments writes. `stackBytes` of them are call stacks,
-    /// whose text the merge escapes; other rows keep their size.
-    static func mergeBytesMax(bytes: Int, stackBytes: Int) -> Int {
-        bytes + stackBytes * (Limits.mergedBytesPerStackByteMax - 1)
+    /// whose text the merge escapes, and `profileBytes` call trees, of which it writes each path; other rows keep their
+    /// size.
+    static func mergeBytesMax(bytes: Int, stackBytes: Int, profileBytes: Int = 0) -> Int {
+        let profile = profileBytes.multipliedReportingOverflow(
+            by: Limits.mergedBytesPerProfileByteMax
+        )
+        return bytes + stackBytes * (Limits.mergedBytesPerStackByteMax - 1)
+            + (profile.overflow
+                ? Limits.profileBytesMax : min(profile.partialValue, Limits.profileBytesMax))
     }
 }
 
@@ -50,7 +60,7 @@ struct OutputNames {
     init(resource: Resource, stem: String, files: [ClosedFile], localHostName: String) {
         self.resource = resource
         self.stem = stem
-        localHost = files.filter { $0.isThisMachine && $0.kind != .csv && $0.kind != .anomalies }
+        localHost = files.filter { $0.isThisMachine && ($0.kind == .json || $0.kind == .stacks) }
             .map(\.host).min {
                 $0.utf8.lexicographicallyPrecedes($1.utf8)
             }
@@ -91,6 +101,9 @@ struct OutputNames {
     }
 
     func folded(host: String) -> String { String(stacks(host: host).dropLast(3)) + "folded" }
+
+    var profile: String { path(.profile, "profile_\(stem).pb.gz") }
+    var foldedProfile: String { path(.profile, "profile_\(stem).folded") }
 
     var anomaliesJSON: String { path(.anomalies, "anomalies_\(stem)_\(resource.name).jsonl") }
     var anomaliesCSV: String { path(.anomalies, "anomalies_\(stem)_\(resource.name).csv") }

@@ -38,6 +38,8 @@ package final class WindowMerger {
     var onStep: ((MergeStep) throws -> Void)?
     var progress = MergeProgress(bytesTotal: 0)
     var onProgress: (MergeProgress) -> Void = { _ in }
+    /// The times of the first and last event of the window that is merged, where they are known.
+    private(set) var span: ClosedRange<EpochNanoseconds>?
     /// Of the merge under way.
     private var inputs: [MergeInput] = []
     /// What is done about its damaged runs.
@@ -90,6 +92,7 @@ package final class WindowMerger {
         precondition(files.allSatisfy { $0.worker.resource == resource && $0.window <= window })
         self.onProgress = onProgress
         self.damage = damage
+        span = document?.span
         let path = MergeManifest.path(resource, window: window)
         var manifest: MergeManifest
         var isRedo = false

@@ -2,8 +2,8 @@ import Compression
 import SystemIO
 import TraceModel
 
-/// Writes one output of a window under its temporary name and syncs it, or finds that a rename is enough. Stacks
-/// and anomalies have two files. A rename is enough if the only segment can become the output.
+/// Writes one output of a window under its temporary name and syncs it, or finds that a rename is enough. Stacks,
+/// anomalies and call trees have two files. A rename is enough if the only segment can become the output.
 struct OutputPreparation {
     let merger: WindowMerger
     let names: OutputNames
@@ -16,6 +16,7 @@ struct OutputPreparation {
         case .csv: try table { names.csv(part: $0) + suffix }
         case .stacks: try stacks()
         case .anomalies: try anomalies()
+        case .profile: try profile()
         }
     }
 
@@ -242,6 +243,36 @@ struct OutputPreparation {
             }
         }
         return [lines, table].compactMap { $0 }
+    }
+
+    private func profile() throws -> [MergeManifest.Output] {
+        let foldedTarget = names.foldedProfile
+        let folded = FoldedStacks(
+            spillPrefix: merger.absolute(OutputNames.temporary(foldedTarget)) + ".",
+            bytesMax: Limits.foldedStacksBytesMax,
+            bufferBytes: merger.budget.mergeBufferBytes
+        )
+        let profile = try written(names.profile) { writer in
+            let pprof = unsafe PprofWriter {
+                unsafe writer.text.append($0)
+                try writer.rowEnded()
+            }
+            var trees = ProfileMerge(pprof, folded, treeCount: input.rows)
+            trees.begin(span: merger.span)
+            try forEachRow(of: try reducedRuns()) { row in
+                guard let (process, bytes) = unsafe SegmentRecord.parts(of: row.payload),
+                    let tree = unsafe CallTreeRecord(bytes)
+                else { throw miscounted() }
+                let owner = ProfileMerge.Owner(
+                    host: unsafe Array(row.host),
+                    pid: row.pid,
+                    process: unsafe Array(process)
+                )
+                try trees.add(tree, of: owner)
+            }.verify()
+            try pprof.finish()
+        }
+        return [profile, try written(foldedTarget) { try folded.write(to: $0) }]
     }
 
     // MARK: Rows in order

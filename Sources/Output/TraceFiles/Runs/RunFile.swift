@@ -46,12 +46,14 @@ struct RunPosition {
 @safe
 final class RunLedger {
     @exclusivity(unchecked) var bytes = 0
-    /// Bytes in the runs of the open window. `writtenStackBytes` is the part that consists of call stacks.
+    /// Bytes in the runs of the open window. `writtenStackBytes` is the part that consists of call stacks,
+    /// `writtenProfileBytes` that of call trees.
     private(set) var writtenBytes = 0
     /// The buffers that have rows or names in the open window, in order of their first one. Unretained: the manager
     /// keeps them alive until the window is closed.
     @exclusivity(unchecked) var live: [Unmanaged<RunBuffer>] = unsafe []
     private(set) var writtenStackBytes = 0
+    private(set) var writtenProfileBytes = 0
     /// Set when one buffer, or all of them together, are full.
     @exclusivity(unchecked) var needsFlush = false
     let bytesMax: Int
@@ -66,6 +68,7 @@ final class RunLedger {
     func wrote(_ bytes: Int, _ kind: OutputKind) {
         writtenBytes += bytes
         if kind == .stacks { writtenStackBytes += bytes }
+        if kind == .profile { writtenProfileBytes += bytes }
     }
 
     /// Resets the totals for the next window.
@@ -73,6 +76,7 @@ final class RunLedger {
         unsafe live.removeAll(keepingCapacity: live.count <= 64)
         writtenBytes = 0
         writtenStackBytes = 0
+        writtenProfileBytes = 0
     }
 }
 

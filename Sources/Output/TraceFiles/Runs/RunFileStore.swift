@@ -52,7 +52,7 @@ final class RunFileStore {
         case .csv:
             head.append(csvHeader)
             head.append("\r\n")
-        case .stacks, .anomalies: break
+        case .stacks, .anomalies, .profile: break
         }
         try unsafe write(head.bytes, at: 0, to: run)
         if run.length == 0 { run.checksum = unsafe kind == .json ? 0 : Checksum.crc32c(head.bytes) }

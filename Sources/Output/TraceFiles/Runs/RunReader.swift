@@ -43,7 +43,7 @@ final class RunReader {
             guard let end = try reader.findNewline(from: 0) else { throw damaged() }
             csvHeader = unsafe Array(reader.unread[...end])
             unsafe consumedBefore = end + 1
-        case .stacks, .anomalies: break
+        case .stacks, .anomalies, .profile: break
         }
     }
 
@@ -75,7 +75,7 @@ final class RunReader {
             guard let count = try nextCSVRow() else { return false }
             found = unsafe RunRow(csv: UnsafeRawBufferPointer(rebasing: reader.unread[..<count]))
             unsafe consumedBefore = count
-        case .stacks, .anomalies:
+        case .stacks, .anomalies, .profile:
             guard let count = try nextRecord() else { return false }
             found = unsafe RunRow(record: UnsafeRawBufferPointer(rebasing: reader.unread[..<count]))
             unsafe consumedBefore = count

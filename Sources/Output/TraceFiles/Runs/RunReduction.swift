@@ -48,7 +48,7 @@ struct RunReduction {
         case .json: unsafe JSONSegment.appendOpenHeader(to: &writer.text)
         case .csv:
             unsafe merge.readers[0].csvHeader.withUnsafeBytes { unsafe writer.text.append($0) }
-        case .stacks, .anomalies: break
+        case .stacks, .anomalies, .profile: break
         }
         var rows: UInt64 = 0
         while let reader = merge.current {

@@ -1,7 +1,7 @@
 import SystemIO
 package import TraceModel
 
-/// The binary form of segments that viewers never open (stacks, anomalies), little-endian: `u32 number of bytes that
+/// The binary form of segments that viewers never open (stacks, anomalies, call trees), little-endian: `u32 number of bytes that
 /// follow | i64 ts | u32 pid | u16 host length | host | payload`. A payload has two parts, the first one preceded by
 /// its 32-bit length.
 enum SegmentRecord {

@@ -6,7 +6,7 @@ import TraceModel
 import TraceSummaries
 import TraceWire
 
-/// Function calls of one process: the open calls of each thread, and durations by function.
+/// Function calls of one process: the open calls of each thread, durations by function, and the call tree.
 struct FunctionModel: ProcessModel, ~Copyable {
     typealias Event = FunctionEvent
 
@@ -17,6 +17,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
     private var functions = FunctionTable()
     private var threads = OpenCalls()
     private var sampled = SampledCalls()
+    private var tree = CallTree()
     /// The smallest difference seen between two timestamps, in nanoseconds.
     private var resolution: Int64 = 1_000_000_000
 
@@ -52,7 +53,9 @@ struct FunctionModel: ProcessModel, ~Copyable {
         }
         let row = FunctionRow(event, name: name)
         if FunctionNormaliser.isSampled(context) {
-            context.activity.pointee.called(functions.count(function, event, used: context.used))
+            let calls = functions.count(function, event, used: context.used)
+            context.activity.pointee.called(calls)
+            tree.countSampled(calls)
             return applySampled(event, row, function: function, context)
         }
         if event.pointee.eventType == 1 {
@@ -83,6 +86,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             tid: context.tid,
             clock: context.time,
             used: context.used,
+            &tree,
             context.totals
         )
         // An event that is neither entry nor exit is kept as an entry, with its type as an argument.
@@ -106,7 +110,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
             tid: context.tid,
             at: context.stamp,
             clock: context.time,
-            used: context.used
+            used: context.used,
+            &tree
         ) { call in
             let name = functions.text(of: Int(call.function))
             let stamp = context.stamp
@@ -131,7 +136,6 @@ struct FunctionModel: ProcessModel, ~Copyable {
             functions.unmatched(function)
             return row.writeExit(duration: ended?.nanoseconds, isSlow: false, context)
         }
-        context.activity.pointee.wasOpen(nanoseconds: UInt64(ended.openNanoseconds))
         complete(
             row,
             function: function,
@@ -226,11 +230,33 @@ struct FunctionModel: ProcessModel, ~Copyable {
         }
     }
 
-    var hasRowsWaiting: Bool { sampled.waitingCount > 0 }
+    var hasRowsWaiting: Bool { sampled.waitingCount > 0 || tree.isUsed }
 
     mutating func windowEnds(_ context: EventContext) {
         sampled.showAll()
         writeReady(context)
+        writeTree(context)
+    }
+
+    /// Writes the call tree, and begins it anew with the paths of open calls.
+    private mutating func writeTree(_ context: EventContext) {
+        guard tree.isUsed else { return }
+        var writer = CallTreeWriter()
+        tree.write(to: &writer, functionCount: functions.count) { functions.name(of: $0) }
+        var process = RawBuffer(capacity: 64)
+        if context.givenName.isEmpty {
+            process.append("pid-")
+            process.appendDecimal(context.pid)
+        } else {
+            process.append(context.givenName.view.buffer)
+        }
+        context.files.appendCallTree(
+            host: context.host,
+            pid: context.pid,
+            process: ByteView(process.bytes),
+            writer
+        )
+        threads.moveNodes(tree.empty { threads.visitNodes($0) })
     }
 
     // MARK: Calls
@@ -332,14 +358,14 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {
-        activity.pointee.wasOpen(nanoseconds: threads.takeOpenTime())
+        activity.pointee.wasOpen(nanoseconds: tree.takeCovered())
         functions.takeWindow(activity, visit)
     }
 
     // MARK: Bounds
 
     @inline(__always) var stateBytes: Int {
-        functions.stateBytes &+ threads.stateBytes &+ sampled.stateBytes
+        functions.stateBytes &+ threads.stateBytes &+ sampled.stateBytes &+ tree.stateBytes
     }
 
     static var givesWay: Bool { true }
@@ -350,7 +376,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         functions.noteEntries(&sweep)
     }
 
-    /// Evicts threads with their open calls. Functions that have open calls are kept.
+    /// Evicts threads with their open calls. Functions that have open calls are kept. The call tree is written early
+    /// instead: merges add up what is written of a process.
     mutating func giveUp(
         _ sweep: inout StateSweep,
         _ owner: StateOwner,
@@ -359,13 +386,16 @@ struct FunctionModel: ProcessModel, ~Copyable {
         threads.giveUp(&sweep, owner.totals)
         sampled.giveUp(&sweep, owner.totals)
         if sampled.ready.count > 0 { writeReady(context()) }
+        if tree.isUsed { writeTree(context()) }
         var isOpen = RawArray<Bool>(capacity: max(functions.count, 1))
         for _ in 0..<functions.count { isOpen.append(false) }
         threads.visitFunctions { isOpen[Int($0)] = true }
         sampled.visitFunctions { isOpen[Int($0)] = true }
+        tree.visitFunctions { isOpen[Int($0)] = true }
         guard let positions = functions.giveUp(&sweep, isOpen: isOpen, owner.totals) else { return }
         threads.moveFunctions(positions)
         sampled.moveFunctions(positions, count: functions.count)
+        tree.moveFunctions(positions)
         owner.suppressed.pointee.moveKeys { key in
             let position = key < UInt64(positions.count) ? positions[Int(key)] : .max
             return position == .max ? nil : UInt64(position)
@@ -386,6 +416,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     borrowing func encode(into buffer: inout RawBuffer) {
         functions.encode(into: &buffer)
+        tree.encode(into: &buffer)
         threads.encode(into: &buffer)
         sampled.encode(into: &buffer)
         buffer.append(integer: resolution)
@@ -393,7 +424,10 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         functions = try FunctionTable(decoding: &reader)
-        threads = try OpenCalls(decoding: &reader)
+        if reader.version > StateVersion.beforeDialects {
+            tree = try CallTree(decoding: &reader, functionCount: functions.count)
+        }
+        threads = try OpenCalls(decoding: &reader, &tree)
         guard reader.version > StateVersion.beforeDialects else { return }
         sampled = try SampledCalls(decoding: &reader)
         resolution = try reader.integer(Int64.self)

@@ -12,6 +12,8 @@ struct OpenCalls: ~Copyable {
         let cookie: Int64
         /// The position in the process's functions.
         fileprivate(set) var function: UInt32
+        /// Its node in the call tree.
+        fileprivate(set) var node = CallTree.root
         let began: EpochNanoseconds
         /// The time taken so far by calls inside it.
         var insideNanoseconds: Int64 = 0
@@ -29,9 +31,6 @@ struct OpenCalls: ~Copyable {
         let nanoseconds: Int64
         /// The duration without calls inside.
         let selfNanoseconds: Int64
-        /// Nanoseconds for which the thread had this outermost call open, without the part that `takeOpenTime` has
-        /// already returned. 0 for a call inside another one.
-        let openNanoseconds: Int64
 
         /// The begin of the call, if only an earlier window's trace has it.
         @inline(__always) var beganElsewhere: EpochNanoseconds? {
@@ -45,10 +44,9 @@ struct OpenCalls: ~Copyable {
         var calls: [Call] = []
         /// Whether the thread had no event since the innermost call began.
         var endsWithEntry = false
-        /// The time of the thread's last event.
-        var lastTime = EpochNanoseconds.min
-        /// The time up to which `takeOpenTime` has returned the thread's open time.
-        var reportedUntil = EpochNanoseconds.min
+        /// The time up to which the open calls are charged with their time in the call tree. It does not go back while
+        /// a call is open, so that no time is charged twice.
+        var chargedUntil = EpochNanoseconds.min
         /// The number of open calls that are slices.
         var slices = 0
         /// The number of calls given up in this window that are still open slices in its trace.
@@ -95,17 +93,20 @@ struct OpenCalls: ~Copyable {
 
     /// Begins a call. Returns whether it is to be shown as a slice. Beyond `Limits.openCallsPerThreadMax`, the
     /// outermost eighth of the calls is given up and counted. `clock`: the process's clock, which timestamps far
-    /// ahead do not move. `used`: the stamp of the batch.
+    /// ahead do not move. `used`: the stamp of the batch. `tree` counts the call, and the thread's time until now.
     mutating func push(
         _ call: Call,
         tid: UInt32,
         clock: EpochNanoseconds,
         used: StateSweep.Stamp,
+        _ tree: inout CallTree,
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) -> Bool {
         let thread = find(tid) ?? add(tid, used)
         threads[thread].lastUsed = used
         var call = call
+        let parent = charge(thread, until: clock, &tree)
+        call.node = tree.enter(call.function, from: parent, totals)
         call.isInstant = threads[thread].isFull
         call.isSliceSomewhere = !call.isInstant
         if threads[thread].calls.count >= Limits.openCallsPerThreadMax {
@@ -114,10 +115,24 @@ struct OpenCalls: ~Copyable {
         threads[thread].calls.append(call)
         if !call.isInstant { threads[thread].slices += 1 }
         threads[thread].endsWithEntry = true
-        threads[thread].lastTime = clock
         unreportedSince = min(unreportedSince, call.began)
         openCount += 1
         return !call.isInstant
+    }
+
+    /// Charges the innermost open call with the time since the thread's last event. Returns its node, or the root.
+    @inline(__always) private mutating func charge(
+        _ thread: Int,
+        until time: EpochNanoseconds,
+        _ tree: inout CallTree
+    ) -> UInt32 {
+        guard let innermost = threads[thread].calls.last else {
+            threads[thread].chargedUntil = time
+            return CallTree.root
+        }
+        tree.charge(time &- threads[thread].chargedUntil, to: innermost.node)
+        threads[thread].chargedUntil = max(threads[thread].chargedUntil, time)
+        return innermost.node
     }
 
     /// Gives up the outermost calls; many at a time, as the others have to be moved.
@@ -135,7 +150,7 @@ struct OpenCalls: ~Copyable {
     /// Ends a call at `time` and returns it, or nil if no open call matches. The innermost match is taken, so that
     /// recursion unwinds in order. Only the innermost `Limits.openSlicesPerThreadMax` calls are searched, which
     /// bounds the cost of exits without an open call. Calls inside it whose exits never came end too: `giveUp` gets
-    /// those that are slices, innermost first. `clock`: as in `push`.
+    /// those that are slices, innermost first. `clock`, `tree`: as in `push`.
     @inline(__always) mutating func pop(
         cookie: Int64,
         function: UInt32,
@@ -143,12 +158,13 @@ struct OpenCalls: ~Copyable {
         at time: EpochNanoseconds,
         clock: EpochNanoseconds,
         used: StateSweep.Stamp,
+        _ tree: inout CallTree,
         giveUp: (Call) -> Void
     ) -> Ended? {
         guard let thread = find(tid) else { return nil }
         threads[thread].endsWithEntry = false
-        threads[thread].lastTime = clock
         threads[thread].lastUsed = used
+        _ = charge(thread, until: clock, &tree)
         let first = max(threads[thread].calls.count - Limits.openSlicesPerThreadMax, 0)
         var position = threads[thread].calls.count - 1
         while position >= first {
@@ -175,24 +191,8 @@ struct OpenCalls: ~Copyable {
         return Ended(
             call: call,
             nanoseconds: nanoseconds,
-            selfNanoseconds: max(nanoseconds &- call.insideNanoseconds, 0),
-            openNanoseconds: position == 0
-                ? max(time &- max(call.began, threads[thread].reportedUntil), 0) : 0
+            selfNanoseconds: max(nanoseconds &- call.insideNanoseconds, 0)
         )
-    }
-
-    /// Returns for how long threads have had calls open that are still open, since the last call of this function. A
-    /// thread's time runs up to its last event. O(threads).
-    mutating func takeOpenTime() -> UInt64 {
-        var sum: UInt64 = 0
-        for thread in threads.indices {
-            guard let outermost = threads[thread].calls.first else { continue }
-            let begin = max(outermost.began, threads[thread].reportedUntil)
-            guard threads[thread].lastTime > begin else { continue }
-            sum &+= UInt64(threads[thread].lastTime &- begin)
-            threads[thread].reportedUntil = threads[thread].lastTime
-        }
-        return sum
     }
 
     /// Begins a window: visits the open calls that its trace repeats as slices, the outermost of a thread first.
@@ -333,6 +333,22 @@ struct OpenCalls: ~Copyable {
         }
     }
 
+    /// Visits the nodes of the open calls.
+    borrowing func visitNodes(_ visit: (UInt32) -> Void) {
+        for thread in threads.indices where !threads[thread].calls.isEmpty {
+            for call in threads[thread].calls { visit(call.node) }
+        }
+    }
+
+    /// Updates the positions of nodes; those of open calls must still exist.
+    mutating func moveNodes(_ positions: borrowing RawArray<UInt32>) {
+        for thread in threads.indices {
+            for call in threads[thread].calls.indices {
+                threads[thread].calls[call].node = positions[Int(threads[thread].calls[call].node)]
+            }
+        }
+    }
+
     // MARK: State
 
     borrowing func encode(into buffer: inout RawBuffer) {
@@ -341,13 +357,13 @@ struct OpenCalls: ~Copyable {
             buffer.append(integer: thread.tid)
             buffer.append(integer: UInt32(thread.abandoned))
             buffer.append(byte: thread.endsWithEntry ? 1 : 0)
-            buffer.append(integer: thread.lastTime)
-            buffer.append(integer: thread.reportedUntil)
+            buffer.append(integer: thread.chargedUntil)
             buffer.append(integer: thread.lastUsed)
             buffer.append(integer: UInt32(thread.calls.count))
             for call in thread.calls {
                 buffer.append(integer: call.cookie)
                 buffer.append(integer: call.function)
+                buffer.append(integer: call.node)
                 buffer.append(integer: call.began)
                 buffer.append(integer: call.insideNanoseconds)
                 buffer.append(byte: call.isInstant ? 1 : 0)
@@ -357,21 +373,32 @@ struct OpenCalls: ~Copyable {
         }
     }
 
-    init(decoding reader: inout StateReader) throws(TraceError) {
+    /// Decodes the state. `tree`: that of the same process, which gets the paths of open calls where the state is of
+    /// a version without trees.
+    init(decoding reader: inout StateReader, _ tree: inout CallTree) throws(TraceError) {
         for _ in 0..<(try reader.integer(UInt32.self)) {
             var thread = Thread(tid: try reader.integer(UInt32.self), lastUsed: 0)
             thread.abandoned = Int(try reader.integer(UInt32.self))
             let isOld = reader.version <= StateVersion.beforeDialects
             if !isOld {
                 thread.endsWithEntry = try reader.integer(UInt8.self) == 1
-                thread.lastTime = try reader.integer(Int64.self)
-                thread.reportedUntil = try reader.integer(Int64.self)
+                thread.chargedUntil = try reader.integer(Int64.self)
                 thread.lastUsed = try reader.integer(UInt32.self)
             }
             for _ in 0..<(try reader.integer(UInt32.self)) {
+                let cookie = try reader.integer(Int64.self)
+                let function = try reader.integer(UInt32.self)
+                let node =
+                    isOld
+                    ? tree.open(function, from: thread.calls.last?.node ?? CallTree.root)
+                    : try reader.integer(UInt32.self)
+                guard node < tree.nodes.count else {
+                    throw TraceError(.corrupt, "Stored state holds a call outside of its tree")
+                }
                 var call = Call(
-                    cookie: try reader.integer(Int64.self),
-                    function: try reader.integer(UInt32.self),
+                    cookie: cookie,
+                    function: function,
+                    node: node,
                     began: try reader.integer(Int64.self),
                     insideNanoseconds: isOld ? 0 : try reader.integer(Int64.self),
                     isInstant: try reader.integer(UInt8.self) == 1,
@@ -382,6 +409,7 @@ struct OpenCalls: ~Copyable {
                 if !call.isReportedStuck { unreportedSince = min(unreportedSince, call.began) }
                 thread.calls.append(call)
                 if !call.isInstant { thread.slices += 1 }
+                if isOld { thread.chargedUntil = call.began }
             }
             openCount += thread.calls.count
             append(thread)

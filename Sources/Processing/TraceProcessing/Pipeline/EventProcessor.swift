@@ -62,7 +62,10 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     // MARK: Windows
 
     func finalize(stem: String, nextWindow: UInt64) throws -> [ClosedFile] {
-        for entry in processes.table.entries { processes.writeWaiting(entry) }
+        for entry in processes.table.entries {
+            processes.writeWaiting(entry)
+            if files.needsFlush { try files.flush(.full) }
+        }
         return try files.closeWindow(stem: stem, nextWindow: nextWindow)
     }
 

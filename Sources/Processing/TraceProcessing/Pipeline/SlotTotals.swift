@@ -36,6 +36,8 @@ struct SlotTotals: BitwiseCopyable {
     var callsNotRepeated: UInt64 = 0
     /// Agents' findings that are not recorded as findings of this server.
     var findingsUnrecorded: UInt64 = 0
+    /// Calls whose paths in the call tree end in `(other)`.
+    var callPathsCut: UInt64 = 0
     var repetition = RepetitionBudget()
     var processes: UInt32 = 0
     /// The arrival of the tick at which the slot was last scanned for quiet processes.
@@ -56,6 +58,7 @@ struct SlotTotals: BitwiseCopyable {
         buffer.append(integer: findingsUnrecorded)
         repetition.encode(into: &buffer)
         buffer.append(integer: hostsEvicted)
+        buffer.append(integer: callPathsCut)
     }
 
     /// Reclassifies the evictions since `before` as caused by the worker's total budget.
@@ -99,13 +102,14 @@ struct SlotTotals: BitwiseCopyable {
             findingsUnrecorded = try reader.integer(UInt64.self)
             repetition = try RepetitionBudget(decoding: &reader)
             hostsEvicted = try reader.integer(UInt64.self)
+            callPathsCut = try reader.integer(UInt64.self)
         }
         isDirty = events > 0
         isFullNeeded = isDirty
     }
 
     /// An upper bound of the series that `collect` adds.
-    static let seriesMax = 59
+    static let seriesMax = 60
 
     /// Adds one group of series.
     func collect(_ series: inout SeriesWriter, of resource: Resource) {
@@ -134,6 +138,7 @@ struct SlotTotals: BitwiseCopyable {
         add(.stateOverflow, evictedByWorker, &series)
         add(.openCallNotRepeated, callsNotRepeated, &series)
         add(.anomaliesCut, findingsUnrecorded, &series)
+        add(.callPathCut, callPathsCut, &series)
     }
 
     private func add(_ loss: LossKind, _ count: UInt64, _ series: inout SeriesWriter) {
