@@ -124,9 +124,20 @@ struct SpanOptions: ParsableArguments {
     func resolved(
         in zone: () throws -> TimeZoneRules
     ) throws -> (from: EpochNanoseconds?, to: EpochNanoseconds?) {
-        let from = try from.map { try Self.moment($0, "--from", zone) }
-        let to = try to.map { try Self.moment($0, "--to", zone) }
-        if let from, let to, from > to { throw ValidationError("--from is after --to") }
+        try Self.resolved(from, "--from", to, "--to", in: zone)
+    }
+
+    /// Returns a span whose ends are given by other options.
+    static func resolved(
+        _ from: TimeBound?,
+        _ fromName: String,
+        _ to: TimeBound?,
+        _ toName: String,
+        in zone: () throws -> TimeZoneRules
+    ) throws -> (from: EpochNanoseconds?, to: EpochNanoseconds?) {
+        let from = try from.map { try moment($0, fromName, zone) }
+        let to = try to.map { try moment($0, toName, zone) }
+        if let from, let to, from > to { throw ValidationError("\(fromName) is after \(toName)") }
         return (from, to)
     }
 

@@ -22,6 +22,8 @@ import TraceModel
               tracectl summary --top 5
               tracectl cat --resource function --pid 4711 > part.json
               tracectl anomalies --rule slow_call
+              tracectl top --by self
+              tracectl flame --format svg > flame.svg
               tracectl log verify
 
             Sending events (--server names the address of trace-router):
@@ -39,7 +41,8 @@ import TraceModel
             WaitCommand.self,
             SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self,
             SummaryCommand.self,
-            CatCommand.self, AnomaliesCommand.self, LogCommand.self, SendCommand.self,
+            CatCommand.self, AnomaliesCommand.self, FlameCommand.self, TopCommand.self,
+            DiffCommand.self, LogCommand.self, SendCommand.self,
             AgentCommand.self,
             ImportCommand.self, ListenCommand.self, ConfigCommand.self, PortsCommand.self,
         ]

@@ -182,7 +182,7 @@ package struct SummaryReport {
     }
 
     /// Returns a name on one line, in printable characters and with bounded width.
-    private static func shown(_ bytes: [UInt8]) -> String {
+    static func shown(_ bytes: [UInt8]) -> String {
         let text = String(decoding: bytes, as: UTF8.self).map { character in
             character.unicodeScalars.contains { $0.properties.generalCategory == .control }
                 ? "?" : character
@@ -190,7 +190,7 @@ package struct SummaryReport {
         return text.count > 48 ? String(text.prefix(47)) + "…" : String(text)
     }
 
-    private static func moment(_ time: EpochNanoseconds) -> String {
+    static func moment(_ time: EpochNanoseconds) -> String {
         Date(timeIntervalSince1970: Double(time) / 1e9).formatted(
             .iso8601.year().month().day().time(includingFractionalSeconds: true)
         )

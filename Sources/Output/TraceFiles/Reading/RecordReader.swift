@@ -164,6 +164,33 @@ final class RecordReader {
         }
     }
 
+    /// Returns the next number in base 128; nil at the end.
+    /// - Throws: `TraceError(.corrupt)` if the file ends within it, or it is too large.
+    func nextVarint() throws -> UInt64? {
+        while true {
+            let bytes = unsafe UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
+            var at = 0
+            if let number = unsafe Varint.read(bytes, at: &at) {
+                position += at
+                return number
+            }
+            let count = bytes.count
+            if count < 10, try readMore() { continue }
+            if count == 0 { return nil }
+            throw TraceError(.corrupt, "\(path) contains an invalid number")
+        }
+    }
+
+    /// Returns the next `count` bytes, valid until the next call; nil if the file ends before.
+    func next(count: Int) throws -> UnsafeRawBufferPointer? {
+        while buffer.count - position < count { if try !readMore() { return nil } }
+        let bytes = unsafe UnsafeRawBufferPointer(
+            rebasing: buffer.bytes[position..<position + count]
+        )
+        position += count
+        return unsafe bytes
+    }
+
     /// Returns the end of the first line. Nil if it does not end yet; `searched` then says how far it was searched.
     private static func lineEnd(
         _ bytes: UnsafeRawBufferPointer,

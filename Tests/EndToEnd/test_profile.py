@@ -1,0 +1,304 @@
+"""Call trees: calls and self times by call path, from what was sent to profiles, folded stacks and tracectl."""
+import collections
+import gzip
+import json
+import os
+import random
+import signal
+import xml.etree.ElementTree
+
+import pytest
+
+from cluster import wait_until
+
+START_NS = 1_760_000_000_000_000_000
+NAMES = ["main", "serve", "read;file", "parse", "query<T>", "encode é", "write"]
+
+
+class Program:
+    """Threads whose calls nest at random, and what was spent on which path: `paths[host, pid, (name, …)]` is
+    `[calls, self nanoseconds]`."""
+
+    def __init__(self, messages, seed, hosts=("web-1", "web-2"), pids=(4001, 4002, 4003, 4004, 4005)):
+        self.messages = messages
+        self.random = random.Random(seed)
+        self.threads = [(host, pid, pid + offset) for host in hosts for pid in pids for offset in (0, 1)]
+        self.stacks = {thread: [] for thread in self.threads}
+        self.charged = {}
+        self.now = {thread: START_NS for thread in self.threads}
+        self.cookie = 0
+        self.paths = collections.defaultdict(lambda: [0, 0])
+
+    def batch(self, host, events, ends=False):
+        """A batch of one host; with `ends`, all calls end."""
+        batch = self.messages.TraceBatch(host=host, semantics=self.messages.CUMULATIVE)
+        own = [thread for thread in self.threads if thread[0] == host]
+        for _ in range(events):
+            self._step(batch, self.random.choice(own), self.random.random() < 0.5)
+        for thread in own if ends else ():
+            while self.stacks[thread]:
+                self._step(batch, thread, True)
+        return batch
+
+    def _step(self, batch, thread, is_exit):
+        host, pid, tid = thread
+        stack = self.stacks[thread]
+        self.now[thread] += self.random.randrange(1, 2_000) * 1_000
+        if stack:
+            self.paths[host, pid, tuple(name for name, _ in stack)][1] += self.now[thread] - self.charged[thread]
+        self.charged[thread] = self.now[thread]
+        if is_exit and stack:
+            kind, (name, cookie) = 1, stack.pop()
+        elif len(stack) < 6:
+            self.cookie += 1
+            kind, (name, cookie) = 0, (self.random.choice(NAMES), self.cookie)
+            stack.append((name, cookie))
+            self.paths[host, pid, tuple(name for name, _ in stack)][0] += 1
+        else:
+            kind, (name, cookie) = 1, stack.pop()
+        second, rest = divmod(self.now[thread], 10**9)
+        batch.trace_data.add(
+            timestamp=f"{second}.{rest:09d}", event_type=kind, cookie=cookie, function_name=name, pid=tid, tgid=pid
+        )
+
+    def sums(self):
+        return {path: tuple(sums) for path, sums in self.paths.items() if any(sums)}
+
+
+# pprof, decoded by hand.
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, at
+
+
+def fields(data):
+    at = 0
+    while at < len(data):
+        tag, at = varint(data, at)
+        if tag & 7 == 0:
+            value, at = varint(data, at)
+        else:
+            assert tag & 7 == 2
+            count, at = varint(data, at)
+            value, at = data[at:at + count], at + count
+        yield tag >> 3, value
+
+
+def packed(data):
+    at, values = 0, []
+    while at < len(data):
+        value, at = varint(data, at)
+        values.append(value)
+    return values
+
+
+def read_pprof(data):
+    """`{(host, pid, process, (outermost, …)): [calls, self nanoseconds]}`, checked against profile.proto's rules."""
+    strings, types, functions, locations, samples, times = [], [], {}, {}, [], {}
+    for field, value in fields(data):
+        if field == 6:
+            strings.append(value.decode("utf-8"))
+        elif field == 1:
+            types.append(dict(fields(value)))
+        elif field == 5:
+            function = dict(fields(value))
+            functions[function[1]] = function[2]
+        elif field == 4:
+            location = dict(fields(value))
+            locations[location[1]] = dict(fields(location[4]))[1]
+        elif field == 2:
+            samples.append(list(fields(value)))
+        else:
+            times[field] = value
+    assert strings[0] == "" and 0 not in functions and 0 not in locations
+    assert [(strings[each[1]], strings[each[2]]) for each in types] == [("calls", "count"), ("time", "nanoseconds")]
+    assert times[9] >= START_NS and times[10] > 0 and strings[times[14]] == "time"
+    paths = collections.defaultdict(lambda: [0, 0])
+    for sample in samples:
+        path, values, labels = (), None, {}
+        for field, value in sample:
+            if field == 1:
+                path = tuple(strings[functions[locations[number]]] for number in reversed(packed(value)))
+            elif field == 2:
+                values = packed(value)
+            else:
+                label = dict(fields(value))
+                labels[strings[label[1]]] = strings[label[2]] if 2 in label else label[3]
+        sums = paths[labels["host"], labels.get("pid"), labels["process"], path]
+        sums[0] += values[0]
+        sums[1] += values[1]
+    return paths
+
+
+def profiles(cluster):
+    return sorted(cluster.data.glob("output/profile/profile_*.pb.gz"))
+
+
+def of_all_windows(cluster):
+    paths = collections.defaultdict(lambda: [0, 0])
+    for path in profiles(cluster):
+        for key, sums in read_pprof(gzip.decompress(path.read_bytes())).items():
+            paths[key][0] += sums[0]
+            paths[key][1] += sums[1]
+    return paths
+
+
+def folded_lines(text):
+    lines = collections.Counter()
+    for line in text.splitlines():
+        stack, _, count = line.rpartition(" ")
+        lines[stack] += int(count)
+    return lines
+
+
+def as_folded(sums):
+    """What folded stacks are to be made of sums by path: without process ids, paths without time left out."""
+    lines = collections.Counter()
+    for (host, pid, path), (_, nanoseconds) in sums.items():
+        if nanoseconds:
+            names = [name.replace(";", ":") for name in path]
+            lines[";".join([host, f"pid-{pid}", *names])] += nanoseconds
+    return lines
+
+
+def send(cluster, contract, batch, seconds=60):
+    contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(
+        batch, timeout=seconds, wait_for_ready=True
+    )
+
+
+def assert_same(cluster, program):
+    found = {(host, pid, path): tuple(sums) for (host, pid, _, path), sums in of_all_windows(cluster).items()}
+    expected = program.sums()
+    assert found == expected, f"{len(found)} paths, {len(expected)} expected"
+    folded = collections.Counter()
+    for path in sorted(cluster.data.glob("output/profile/profile_*.folded")):
+        folded += folded_lines(path.read_text())
+    assert folded == as_folded(expected)
+
+
+@pytest.mark.parametrize(
+    "cluster", [pytest.param([], id="one worker"), pytest.param(["--workers", "function=2"], id="two workers")],
+    indirect=True,
+)
+def test_paths_have_the_calls_and_times_that_were_sent(cluster, contract):
+    """Over three windows, with calls that are open when a window ends, and a worker killed in the middle."""
+    program = Program(contract.messages, seed=5)
+    for window in range(3):
+        for turn in range(4):
+            for host in ("web-1", "web-2"):
+                send(cluster, contract, program.batch(host, 150, ends=window == 2 and turn == 3))
+            if window == 1 and turn == 1:
+                os.kill(cluster.pid("function.0"), signal.SIGKILL)
+        cluster.run("finalize", "--timeout", "60")
+    wait_until(lambda: len(profiles(cluster)) == 3, "the profiles of three windows", 60)
+    assert_same(cluster, program)
+
+    # The summary's totals are the same times.
+    totals = collections.Counter()
+    for path in cluster.data.glob("output/summary/summary_*_function.json"):
+        for row in json.loads(path.read_text())["tables"]["processes"]["top"]["busiest"]:
+            totals[row["host"], row["pid"]] += round(row["total_ms"] * 1e6)
+    spent = collections.Counter()
+    for (host, pid, _), (_, nanoseconds) in program.sums().items():
+        spent[host, pid] += nanoseconds
+    assert {key: abs(totals[key] - spent[key]) < 1_000 for key in spent} == dict.fromkeys(spent, True)
+
+    # The same by tracectl.
+    data = ["--data", str(cluster.data)]
+    expected = program.sums()
+    assert folded_lines(cluster.tracectl("flame", *data).stdout) == as_folded(expected)
+    own = {key: sums for key, sums in expected.items() if key[:2] == ("web-2", 4003)}
+    one = cluster.tracectl("flame", *data, "--host", "web-2", "--pid", "4003").stdout
+    assert folded_lines(one) == as_folded(own) and own
+    speedscope = json.loads(cluster.tracectl("flame", *data, "--format", "speedscope").stdout)
+    assert sum(speedscope["profiles"][0]["weights"]) == sum(spent.values())
+    picture = xml.etree.ElementTree.fromstring(cluster.tracectl("flame", *data, "--format", "svg").stdout)
+    titles = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}title")]
+    assert titles[0].startswith("all: ") and any(title.startswith("query<T>: ") for title in titles)
+
+    top = json.loads(cluster.tracectl("top", *data, "--by", "calls", "--json").stdout)
+    calls, times = collections.Counter(), collections.Counter()
+    for (_, _, path), sums in expected.items():
+        calls[path[-1]] += sums[0]
+        times[path[-1]] += sums[1]
+    assert {row["function"]: row["calls"] for row in top["functions"]} == dict(calls)
+    assert [row["calls"] for row in top["functions"]] == sorted(calls.values(), reverse=True)
+    assert all(abs(row["self_ms"] * 1e6 - times[row["function"]]) < 1_000 for row in top["functions"])
+    assert top["coverage"]["windows"] == 3 and not top["coverage"]["exceeds_span"]
+
+    first, _, last = [path.name.removeprefix("profile_").removesuffix(".pb.gz") for path in profiles(cluster)]
+    difference = json.loads(
+        cluster.tracectl("diff", *data, "--window", last, "--against-window", first, "--json").stdout
+    )
+    assert difference["coverage"]["windows"] == difference["against"]["windows"] == 1
+    changes = [abs(row["difference_ms_per_second"]) for row in difference["functions"]]
+    assert changes == sorted(changes, reverse=True) and len(changes) == len(NAMES)
+
+
+def test_agents_that_send_parts_have_no_tree_and_it_is_said(cluster, contract):
+    batch = contract.messages.TraceBatch(host="web-1", semantics=contract.messages.NEUTRACER)
+    for call in (1, 2, 40):
+        for kind in (0, 1):
+            batch.trace_data.add(
+                timestamp=f"{START_NS // 10**9 + call}.{kind}00", event_type=kind, cookie=9, function_name="main",
+                pid=4001, tgid=4001, call_count=call, avg_duration_us=100,
+            )
+    program = Program(contract.messages, seed=6, hosts=("web-2",), pids=(4002,))
+    send(cluster, contract, batch)
+    send(cluster, contract, program.batch("web-2", 60, ends=True))
+    cluster.run("finalize", "--timeout", "60")
+    (path,) = profiles(cluster)
+    paths = read_pprof(gzip.decompress(path.read_bytes()))
+    assert paths.pop(("web-1", 4001, "pid-4001", ("(sampled)",))) == [40, 0]
+    found = {(host, pid, frames): tuple(sums) for (host, pid, _, frames), sums in paths.items()}
+    assert found == program.sums()
+    assert "web-1;pid-4001;(sampled) 0" in path.with_name(path.name.replace(".pb.gz", ".folded")).read_text()
+    done = cluster.tracectl("top", "--data", str(cluster.data))
+    assert "4001" in done.stderr and "only some of their calls" in done.stderr and "main" in done.stdout
+    coverage = json.loads(cluster.tracectl("top", "--data", str(cluster.data), "--json").stdout)["coverage"]
+    assert coverage["sampled"] == [{"host": "web-1", "pid": 4001, "process": "pid-4001", "calls": 40}]
+
+
+def test_spans_and_what_is_wrong_with_them(cluster, contract):
+    data = ["--data", str(cluster.data)]
+    done = cluster.tracectl("top", *data)
+    assert done.stdout == "" and "tracectl finalize" in done.stderr
+    program = Program(contract.messages, seed=7, hosts=("web-1",), pids=(4001,))
+    send(cluster, contract, program.batch("web-1", 300, ends=True))
+    cluster.run("finalize", "--timeout", "60")
+    begin, end = START_NS // 10**9, max(program.now.values()) // 10**9 + 1
+    whole = cluster.tracectl("top", *data, "--from", str(begin), "--to", str(end))
+    assert "main" in whole.stdout and whole.stderr == ""
+    part = cluster.tracectl("top", *data, "--from", f"{begin}.1", "--to", f"{begin}.2")
+    assert part.stdout == whole.stdout and "as a whole" in part.stderr
+    later = cluster.tracectl("flame", *data, "--from", str(end + 1))
+    assert later.stdout == "" and "No finalized window" in later.stderr
+    assert cluster.tracectl("diff", *data, check=False).returncode == 2
+    (path,) = profiles(cluster)
+    path.write_bytes(path.read_bytes()[:-40])
+    refused = cluster.tracectl("flame", *data, check=False)
+    assert refused.returncode == 1 and path.name in refused.stderr, refused.stderr
+
+
+def test_retention_takes_the_profile_with_its_window(tmp_path, programs, contract):
+    from cluster import Cluster
+
+    cluster = Cluster(tmp_path / "data", programs)
+    try:
+        cluster.up("--retain-age", "3s")
+        program = Program(contract.messages, seed=8, hosts=("web-1",), pids=(4001,))
+        send(cluster, contract, program.batch("web-1", 60, ends=True))
+        cluster.run("finalize", "--timeout", "60")
+        assert profiles(cluster)
+        wait_until(lambda: not list(cluster.data.glob("output/profile/*")), "the profile to be deleted", 60)
+    finally:
+        cluster.stop(check=False)
