@@ -69,9 +69,8 @@ struct CallTree: ~Copyable {
         return find(function, from: parent, totals)
     }
 
-    /// Adds time to a call's node; negative time counts as none.
-    @inline(__always) mutating func charge(_ nanoseconds: Int64, to node: UInt32) {
-        let nanoseconds = UInt64(bitPattern: max(nanoseconds, 0))
+    /// Adds time to a call's node.
+    @inline(__always) mutating func charge(_ nanoseconds: UInt64, to node: UInt32) {
         nodes.base[Int(node)].selfNanoseconds &+= nanoseconds
         coveredNanoseconds &+= nanoseconds
         isUsed = true
@@ -98,31 +97,37 @@ struct CallTree: ~Copyable {
     /// Returns the node of a function called by that of `parent`, which is made if it is new.
     private mutating func child(_ function: UInt32, of parent: UInt32) -> UInt32 {
         if nodes[Int(parent)].function == Self.other { return parent }
-        let known = position(function, of: parent)
-        let child = known ?? add(function, to: parent)
+        let hash = Self.hash(function, of: parent)
+        let known = position(function, of: parent, hash)
+        let child = known ?? add(function, to: parent, hash)
         nodes.base[Int(parent)].lastChild = child
         return child
     }
 
-    private mutating func add(_ function: UInt32, to parent: UInt32) -> UInt32 {
+    private mutating func add(_ function: UInt32, to parent: UInt32, _ hash: UInt64) -> UInt32 {
         let depth = nodes[Int(parent)].depth + 1
         guard nodes.count <= nodesMax, depth <= depthMax else {
-            return position(Self.other, of: parent) ?? append(Self.other, to: parent)
+            let hash = Self.hash(Self.other, of: parent)
+            return position(Self.other, of: parent, hash) ?? append(Self.other, to: parent, hash)
         }
-        return append(function, to: parent)
+        return append(function, to: parent, hash)
     }
 
-    private mutating func append(_ function: UInt32, to parent: UInt32) -> UInt32 {
+    private mutating func append(_ function: UInt32, to parent: UInt32, _ hash: UInt64) -> UInt32 {
         let position = nodes.count
-        index.insert(Self.hash(function, of: parent), position: position)
+        index.insert(hash, position: position)
         let depth = nodes[Int(parent)].depth + 1
         nodes.append(Node(parent: parent, function: function, depth: depth))
         return UInt32(position)
     }
 
-    private func position(_ function: UInt32, of parent: UInt32) -> UInt32? {
-        index.find(Self.hash(function, of: parent)) {
-            nodes[$0].function == function && nodes[$0].parent == parent
+    @inline(__always) private func position(
+        _ function: UInt32,
+        of parent: UInt32,
+        _ hash: UInt64
+    ) -> UInt32? {
+        index.find(hash) {
+            nodes.base[$0].function == function && nodes.base[$0].parent == parent
         }.map { UInt32($0) }
     }
 
@@ -259,10 +264,9 @@ struct CallTree: ~Copyable {
             guard up > 0, up <= UInt64(nodes.count), function <= UInt64(functionCount) else {
                 throw TraceError(.corrupt, "Stored state holds no call tree that can be")
             }
-            let node = append(
-                function == 0 ? Self.other : UInt32(function - 1),
-                to: UInt32(nodes.count) - UInt32(up)
-            )
+            let parent = UInt32(nodes.count) - UInt32(up)
+            let position = function == 0 ? Self.other : UInt32(function - 1)
+            let node = append(position, to: parent, Self.hash(position, of: parent))
             nodes.base[Int(node)].calls = try reader.varint()
             nodes.base[Int(node)].selfNanoseconds = try reader.varint()
         }

@@ -126,13 +126,18 @@ struct OpenCalls: ~Copyable {
         until time: EpochNanoseconds,
         _ tree: inout CallTree
     ) -> UInt32 {
-        guard let innermost = threads[thread].calls.last else {
+        let count = threads[thread].calls.count
+        guard count > 0 else {
             threads[thread].chargedUntil = time
             return CallTree.root
         }
-        tree.charge(time &- threads[thread].chargedUntil, to: innermost.node)
-        threads[thread].chargedUntil = max(threads[thread].chargedUntil, time)
-        return innermost.node
+        let node = threads[thread].calls[count - 1].node
+        let passed = time &- threads[thread].chargedUntil
+        if passed > 0 {
+            tree.charge(UInt64(bitPattern: passed), to: node)
+            threads[thread].chargedUntil = time
+        }
+        return node
     }
 
     /// Gives up the outermost calls; many at a time, as the others have to be moved.
