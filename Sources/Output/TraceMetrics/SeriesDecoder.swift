@@ -79,6 +79,8 @@ package struct SeriesDecoder {
     private var pid = ""
     private var process = ""
     private var name = ""
+    /// The labels of one definition, in memory that the next one uses again.
+    private var labels: [String] = []
     private var group: UInt32 = 0
     private let buckets: UnsafeMutableBufferPointer<UInt64>
 
@@ -178,8 +180,7 @@ package struct SeriesDecoder {
         guard let family = MetricFamily(rawValue: raw), family.descriptor.derivation == nil else {
             throw Self.damaged("family \(raw)")
         }
-        var labels: [String] = []
-        labels.reserveCapacity(family.descriptor.sources.count)
+        labels.removeAll(keepingCapacity: true)
         for source in family.descriptor.sources {
             switch source {
             case .host: labels.append(host)
@@ -221,12 +222,21 @@ package struct SeriesDecoder {
         return unsafe bytes[at]
     }
 
+    /// Reads a number as `Varint.read` does. A loop of its own, because each value passes here and generic code over a
+    /// slice is not specialised.
     @inline(__always) private mutating func readNumber() throws(TraceError) -> UInt64 {
-        if at < end, unsafe bytes[at] < 0x80 { return UInt64(try readByte()) }
-        guard let value = unsafe Varint.read(bytes[..<end], at: &at) else {
-            throw Self.damaged("a number")
+        let first = try readByte()
+        if first < 0x80 { return UInt64(first) }
+        var value = UInt64(first & 0x7F)
+        var shift: UInt64 = 7
+        while shift < 70 {
+            let byte = try readByte()
+            guard shift < 63 || byte <= 1 else { break }
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return value }
+            shift += 7
         }
-        return value
+        throw Self.damaged("a number")
     }
 
     @inline(__always) private mutating func readDouble() throws(TraceError) -> Double {

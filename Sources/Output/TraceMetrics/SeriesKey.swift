@@ -62,13 +62,13 @@ struct SeriesLabels: Hashable, Sendable, BitwiseCopyable {
     }
 
     /// Hash for a table in memory; it is never stored.
-    func hash(in family: UInt8) -> UInt64 {
+    func hash(in family: UInt8) -> UInt32 {
         let low = UInt64(numbers[0]) << 32 | UInt64(numbers[1])
         let high = UInt64(numbers[2]) << 32 | UInt64(numbers[3])
         var hash = (low ^ 0x9E37_79B9_7F4A_7C15) &* 0xA076_1D64_78BD_642F
         hash ^= hash >> 29
         hash = (hash ^ high ^ UInt64(family) << 40) &* 0xE703_7ED1_A0B4_28DB
-        return hash ^ hash >> 32
+        return UInt32(truncatingIfNeeded: hash ^ hash >> 32)
     }
 }
 
@@ -80,8 +80,46 @@ struct TextTable: Sendable {
     private var free: [UInt32] = []
     private var ranks: [UInt32] = []
     private var areRanksCurrent = true
+    /// The texts of the last labels by position: those of the next series are mostly the same, and comparing is cheaper
+    /// than hashing.
+    private var recent = [Recent](repeating: Recent(), count: SeriesLabels.countMax)
+
+    /// A text with its number; `SeriesLabels.none` for no text.
+    private struct Recent {
+        var text = ""
+        var number = SeriesLabels.none
+    }
 
     func number(of text: String) -> UInt32? { numbers[TextKey(text)] }
+
+    /// Returns the numbers of a series' labels; nil if one of them is new.
+    mutating func numbers(of labels: [String]) -> SeriesLabels? {
+        var found = SeriesLabels()
+        for position in labels.indices {
+            let held = recent[position].number
+            if held != SeriesLabels.none,
+                TextKey.areEqual(recent[position].text, labels[position])
+            {
+                found[position] = held
+                continue
+            }
+            guard let number = number(of: labels[position]) else { return nil }
+            recent[position] = Recent(text: labels[position], number: number)
+            found[position] = number
+        }
+        return found
+    }
+
+    /// Adds one user to each label's text. `known` are the numbers, if all of them have one.
+    mutating func hold(_ labels: [String], known: SeriesLabels?) -> SeriesLabels {
+        if let known {
+            for position in labels.indices { users[Int(known[position])] += 1 }
+            return known
+        }
+        var held = SeriesLabels()
+        for (position, text) in labels.enumerated() { held[position] = hold(text) }
+        return held
+    }
 
     /// Returns the text's number and adds one user.
     mutating func hold(_ text: String) -> UInt32 {
@@ -108,6 +146,9 @@ struct TextTable: Sendable {
     mutating func release(_ number: UInt32) {
         users[Int(number)] -= 1
         guard users[Int(number)] == 0 else { return }
+        for position in recent.indices where recent[position].number == number {
+            recent[position] = Recent()
+        }
         numbers[TextKey(texts[Int(number)])] = nil
         texts[Int(number)] = ""
         free.append(number)

@@ -52,8 +52,9 @@ struct SeriesTable: Sendable {
     /// Free ranges of `values` by their length in numbers.
     private var freeValues: [UInt8: [UInt32]] = [:]
 
-    /// Hash index over family and labels: row number + 1, or 0 for an empty cell. Linear probing, at most half full.
-    private var index = [UInt32](repeating: 0, count: 1_024)
+    /// Hash index over family and labels with linear probing, at most half full. A cell holds 32 bits of the hash, so
+    /// that rows of other series are not read, and below them the row number + 1; an empty cell is 0.
+    private var index = [UInt64](repeating: 0, count: 1_024)
     private(set) var count = 0
     /// How many of the rows are series of processes.
     private var limitedCount = 0
@@ -88,7 +89,8 @@ struct SeriesTable: Sendable {
         isFolded decided: Bool? = nil
     ) -> Lookup {
         var sibling: UInt32?
-        if let known = numbers(of: labels) {
+        let known = texts.numbers(of: labels)
+        if let known {
             let found = find(family, known, owner: owner)
             if let row = found.row { return .row(row, wasFolded: false) }
             sibling = found.sibling
@@ -98,8 +100,7 @@ struct SeriesTable: Sendable {
         let isFolded = sibling.map { rows[Int($0)].state.contains(.isFolded) } ?? decided ?? isFull
         if isFolded, MetricCatalog.kinds[Int(family)] == .gauge { return .hidden }
         guard !isLimited || limitedCount < limits.held else { return .none }
-        var held = SeriesLabels()
-        for (position, text) in labels.enumerated() { held[position] = texts.hold(text) }
+        let held = texts.hold(labels, known: known)
         if isLimited { limitedCount += 1 }
         if isFolded {
             folded[Int(family)] += 1
@@ -181,15 +182,6 @@ struct SeriesTable: Sendable {
 
     mutating func unmark(_ number: UInt32) { rows[Int(number)].state.remove(.isNamed) }
 
-    private func numbers(of labels: [String]) -> SeriesLabels? {
-        var numbers = SeriesLabels()
-        for (position, text) in labels.enumerated() {
-            guard let number = texts.number(of: text) else { return nil }
-            numbers[position] = number
-        }
-        return numbers
-    }
-
     private mutating func allocateValues(for family: UInt8) -> UInt32 {
         let width = MetricCatalog.widths[Int(family)]
         if let free = freeValues[width]?.popLast() {
@@ -209,18 +201,27 @@ struct SeriesTable: Sendable {
         owner: UInt16
     ) -> (row: UInt32?, sibling: UInt32?) {
         let mask = index.count - 1
+        let hash = labels.hash(in: family)
         var sibling: UInt32?
-        var at = Int(truncatingIfNeeded: labels.hash(in: family)) & mask
+        var at = Int(hash) & mask
         while index[at] != 0 {
-            let number = index[at] - 1
-            let row = rows[Int(number)]
-            if row.family == family, row.labels == labels {
-                if row.owner == owner { return (number, sibling) }
-                sibling = number
+            if Self.hash(in: index[at]) == hash {
+                let number = Self.row(in: index[at])
+                let row = rows[Int(number)]
+                if row.family == family, row.labels == labels {
+                    if row.owner == owner { return (number, sibling) }
+                    sibling = number
+                }
             }
             at = (at + 1) & mask
         }
         return (nil, sibling)
+    }
+
+    @inline(__always) private static func hash(in cell: UInt64) -> UInt32 { UInt32(cell >> 32) }
+
+    @inline(__always) private static func row(in cell: UInt64) -> UInt32 {
+        UInt32(truncatingIfNeeded: cell) - 1
     }
 
     private mutating func insert(_ row: Row) -> UInt32 {
@@ -239,26 +240,30 @@ struct SeriesTable: Sendable {
     }
 
     private mutating func addToIndex(_ number: UInt32) {
-        let mask = index.count - 1
-        var at = homeCell(of: number) & mask
-        while index[at] != 0 { at = (at + 1) & mask }
-        index[at] = number + 1
+        addToIndex(cell: UInt64(hash(of: number)) << 32 | UInt64(number + 1))
     }
 
-    private func homeCell(of number: UInt32) -> Int {
+    private mutating func addToIndex(cell: UInt64) {
+        let mask = index.count - 1
+        var at = Int(Self.hash(in: cell)) & mask
+        while index[at] != 0 { at = (at + 1) & mask }
+        index[at] = cell
+    }
+
+    private func hash(of number: UInt32) -> UInt32 {
         let row = rows[Int(number)]
-        return Int(truncatingIfNeeded: row.labels.hash(in: row.family))
+        return row.labels.hash(in: row.family)
     }
 
     private mutating func remove(_ number: UInt32) {
         let mask = index.count - 1
-        var hole = homeCell(of: number) & mask
-        while index[hole] != number + 1 { hole = (hole + 1) & mask }
+        var hole = Int(hash(of: number)) & mask
+        while Self.row(in: index[hole]) != number { hole = (hole + 1) & mask }
         // Cells behind the hole move into it unless that puts them before their home cell, so no tombstones are needed
         // (Knuth, The Art of Computer Programming, 6.4, algorithm R).
         var at = (hole + 1) & mask
         while index[at] != 0 {
-            let home = homeCell(of: index[at] - 1) & mask
+            let home = Int(Self.hash(in: index[at])) & mask
             if (at - home) & mask >= (at - hole) & mask {
                 index[hole] = index[at]
                 hole = at
@@ -270,8 +275,8 @@ struct SeriesTable: Sendable {
 
     private mutating func growIndex() {
         let old = index
-        index = [UInt32](repeating: 0, count: old.count * 2)
-        for cell in old where cell != 0 { addToIndex(cell - 1) }
+        index = [UInt64](repeating: 0, count: old.count * 2)
+        for cell in old where cell != 0 { addToIndex(cell: cell) }
     }
 
     // MARK: Values
