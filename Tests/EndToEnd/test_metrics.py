@@ -272,3 +272,51 @@ def test_a_large_page_comes_in_every_form(shared_cluster, crowded):
     assert headers["Content-Type"].startswith("application/openmetrics-text")
     assert page.decode().endswith("# EOF\n")
     assert page.count(b"\ntrace_function_calls_total{") == 10_001
+
+
+# Series of charts
+
+
+def series(cluster, query=""):
+    return json.loads(cluster.get(f"/api/v1/series{query}"))
+
+
+def total(answer, name):
+    values = next(one["values"] for one in answer["series"] if one["name"] == name)
+    return sum(value * answer["step"] for value in values if value is not None)
+
+
+def test_charts_show_what_each_host_did_and_survive_a_restart(cluster, contract):
+    traffic = Traffic(contract.messages)
+    stub = contract.services.TracerServiceStub(cluster.channel())
+    # The rate of what comes within the first second is not known.
+    wait_until(lambda: series(cluster, "?name=events")["series"][0]["values"][-2:] != [None, None], "points")
+    for _ in range(5):
+        assert stub.SendTraceBatch(traffic.batch(), timeout=30).success
+    cluster.quiet_status(traffic.events)
+    host = next(dict(labels)["host"] for labels in cluster.metrics()["trace_function_calls_total"])
+
+    def whole():
+        answer = series(cluster, "?step=1")
+        return answer if round(total(answer, "events")) >= traffic.events else None
+
+    answer = wait_until(whole, "all events in the chart")
+    assert total(answer, "events") == pytest.approx(traffic.events, rel=0.2)
+    calls = len(traffic.completed_calls)
+    assert total(answer, "function_calls") == pytest.approx(calls, rel=0.2)
+    for query in (f"?host={host}&step=1", f"?host={host}&step=10"):
+        of_host = series(cluster, query)
+        assert total(of_host, "function_calls") == pytest.approx(calls, rel=0.2), query
+    assert total(series(cluster, "?host=another"), "function_calls") == 0
+    cluster.run("stop")
+    cluster.up()
+    again = series(cluster, f"?step=1&from={answer['from']}")
+    assert total(again, "events") == pytest.approx(total(answer, "events"))
+
+
+@pytest.mark.parametrize("query", ["?name=else", "?from=9&to=3", "?step=0", "?pid=7", "?from=1&to=2000000000&step=1"])
+def test_a_series_that_there_is_not_is_refused_with_what_there_is(shared_cluster, query):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        series(shared_cluster, query)
+    assert refused.value.code == 400
+    assert refused.value.read().strip()

@@ -381,6 +381,13 @@
     package static let ownSeriesMax = 1_024
     package static let labelBytesMax = 256
 
+    /// Memory of the charts' points: about 2,700 measures of hosts.
+    package static let chartHistoryBytesMax = 128 << 20
+    /// Points in one answer of all series together.
+    package static let chartPointsMax = 100_000
+    /// Interval at which the charts' points are written.
+    package static let chartSavingSeconds: Int64 = 60
+
     // MARK: Aggregator
     /// Announced windows of one resource that are not merged yet; further windows are announced again later.
     package static let pendingWindowsMax = 256

@@ -30,6 +30,8 @@ package enum MetricCatalog {
     }
     /// Whether the first two labels are the host and the process id, by catalog position.
     static let haveHostAndPID: [Bool] = all.map { $0.labels.starts(with: ["host", "pid"]) }
+    /// Whether the first label is the host, by catalog position.
+    static let haveHosts: [Bool] = all.map { $0.labels.first == "host" }
     /// Catalog positions of the histograms whose series belong to processes.
     static let histogramsOfProcesses: [UInt8] = all.indices.filter {
         areOfProcesses[$0] && kinds[$0] == .histogram && all[$0].derivation == nil

@@ -111,7 +111,7 @@ extension MetricStore {
     }
 
     /// Returns the slots whose last reporting incarnation is up. Only their gauges are shown.
-    private func gaugeSections() -> Set<UInt16> {
+    func gaugeSections() -> Set<UInt16> {
         Set(
             sections.filter { _, section in
                 let process = processes[section.source.process]

@@ -57,6 +57,7 @@ package final class Aggregator: Sendable {
     private let archive: MetricArchive
     private let merges: MergeThread
     private let pages: PageThread
+    private let charts: ChartThread
     private let fabric: FabricThread
     private let threads: [DedicatedThread]
     private let server: HTTPServer
@@ -106,6 +107,7 @@ package final class Aggregator: Sendable {
             log: log
         ) { wakeup.signal() }
         pages = try PageThread(shared: shared, archive: archive, pid: UInt32(getpid()), log: log)
+        charts = try ChartThread(shared: shared, log: log)
         fabric = FabricThread(
             shared: shared,
             merges: merges,
@@ -117,8 +119,8 @@ package final class Aggregator: Sendable {
             wakeup: wakeup,
             log: log
         )
-        threads = [try Self.start(fabric), merges.start(), pages.start()]
-        let routes = PageRoutes(pages)
+        threads = [try Self.start(fabric), merges.start(), pages.start(), charts.start()]
+        let routes = PageRoutes(pages, charts)
         server = try HTTPServer(socket, tally: http, log: log) { await routes.respond(to: $0) }
     }
 
@@ -128,6 +130,7 @@ package final class Aggregator: Sendable {
         fabric.stop()
         merges.stop()
         pages.stop()
+        charts.stop()
         for thread in threads { thread.join() }
         server.stop()
         do { try archive.save(shared) } catch {

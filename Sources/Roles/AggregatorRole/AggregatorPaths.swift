@@ -8,6 +8,8 @@ enum AggregatorPaths {
     static let metricJournal = "\(ClusterPaths.aggregatorCheckpoints)metrics.journal"
     /// The last merged window of each resource.
     static let windows = "\(ClusterPaths.aggregatorCheckpoints)windows"
+    /// The directory of the charts' points.
+    static let history = "history"
     /// Returns the name that a damaged file gets, so that a new one can take its place.
     static func damaged(_ path: String) -> String { "\(path).damaged" }
     /// Returns the path of the second copy of a metrics file.

@@ -1,14 +1,20 @@
+import Foundation
 import HTTPServing
 import HTTPTypes
 import HummingbirdCore
+import SystemIO
 import TraceMetrics
 import TraceModel
 
 /// Selects the page and its form for a request.
 struct PageRoutes: Sendable {
     private let pages: PageThread
+    private let charts: ChartThread
 
-    init(_ pages: PageThread) { self.pages = pages }
+    init(_ pages: PageThread, _ charts: ChartThread) {
+        self.pages = pages
+        self.charts = charts
+    }
 
     func respond(to request: Request) async -> HTTPReply {
         guard request.method == .get || request.method == .head else {
@@ -16,12 +22,13 @@ struct PageRoutes: Sendable {
         }
         // Liveness only means that this process answers; readiness covers the other processes.
         if request.uri.path == "/healthz" { return Self.text(.ok, "ok") }
+        if request.uri.path == "/api/v1/series" { return series(request) }
         let content: Page.Content
         do {
             guard let known = try Self.content(request) else {
                 return Self.text(
                     .notFound,
-                    "no such page; there are / /metrics /status /healthz /readyz"
+                    "no such page; there are / /metrics /status /healthz /readyz /api/v1/series"
                 )
             }
             content = known
@@ -43,6 +50,21 @@ struct PageRoutes: Sendable {
         } catch let error as TraceError where error.code == .unreachable {
             return Self.text(.serviceUnavailable, "\(error)")
         } catch { return Self.text(.internalServerError, "\(error)") }
+    }
+
+    private func series(_ request: Request) -> HTTPReply {
+        do {
+            let query = try SeriesQuery(
+                request.uri.queryParameters.map { (String($0.key), String($0.value)) },
+                now: Int64(WallClock.now() / 1_000_000_000)
+            )
+            let json = try JSONEncoder().encode(charts.answer(query))
+            return HTTPReply(
+                status: .ok,
+                headers: Self.headers("application/json", [:]),
+                body: SharedBody(json)
+            )
+        } catch { return Self.text(.badRequest, "\(error)") }
     }
 
     private static func text(
