@@ -43,6 +43,34 @@ import TraceModel
         )
     }
 
+    /// Returns the barriers in a worker's share from `from` to the log's end, each with the LSN of its end.
+    private func barriers(
+        for worker: WorkerName,
+        from: LSN,
+        to end: LSN,
+        _ recovery: RouterRecovery
+    ) throws -> [(barrier: BarrierPayload, end: LSN)] {
+        let reader = CatchUpReader(
+            worker: worker,
+            salt: RouterHarness.salt,
+            from: from,
+            damaged: recovery.damaged,
+            pool: SharePool()
+        )
+        var found: [(barrier: BarrierPayload, end: LSN)] = []
+        while reader.position < end {
+            let step = try reader.step(from: reader.position, limit: end, maps: recovery.maps)
+            try ShareRecord.forEach(in: step.payload.buffer.bytes) { record in
+                guard record.type == .barrier else { return }
+                let stride = LogRecord.stride(payloadBytes: record.body.count)
+                found.append(
+                    (try BarrierPayload(decoding: record.body), record.lsn + LSN(stride))
+                )
+            }
+        }
+        return found
+    }
+
     /// The disk has lost all batches and the barrier, or all but the first batch; the note beside the log knows of
     /// all of them.
     @Test(arguments: [false, true]) func aLogThatLostItsEndGoesOnBehindAllThatWasGiven(
@@ -59,7 +87,7 @@ import TraceModel
         do {
             defer { second.end() }
             _ = try second.send(TestBatch.bytes(events: 3))
-            _ = try second.barrier()
+            _ = try second.barrier(SlotMap(workers: [.cpu: 2]).rescaled(.cpu, to: 1))
             _ = try second.send(TestBatch.bytes(events: 4))
         }
         let whole = try RouterHarness.read(directory)
@@ -111,7 +139,8 @@ import TraceModel
             for worker in SlotMap(workers: [.cpu: 2]).allWorkers { checkpoints[worker] = whole.end }
             try recovered.goOn(behind: loss, noted: noted, checkpoints: checkpoints, logger: logger)
             #expect(recovered.state.window == 1 && recovered.log.counts == whole.counts)
-            #expect(recovered.state.slotMap == SlotMap(workers: [.cpu: 2]))
+            let narrower = SlotMap(workers: [.cpu: 2]).rescaled(.cpu, to: 1)
+            #expect(recovered.state.slotMap == narrower)
             #expect(recovered.damaged == [loss.range])
             #expect(recovered.unreported == [DamagePayload(range: loss.range, events: 0)])
 
@@ -141,6 +170,18 @@ import TraceModel
             #expect(next.unreported.isEmpty && next.damaged == [loss.range])
             #expect(next.log.end == writer.end && next.log.counts == whole.counts)
             #expect(next.state.window == 1 && next.maps.current == recovered.maps.current)
+            // Workers that had not passed the lost barrier are sent it where it stood; others are not.
+            let lost = try #require(whole.barriers.last)
+            let worker = WorkerName(resource: .cpu, index: 0)
+            for recovery in [recovered, next] {
+                let sent = try barriers(for: worker, from: end, to: next.log.end, recovery)
+                #expect(sent.map(\.end) == [lost.end])
+                #expect(sent.map(\.barrier.window) == [lost.barrier.window])
+                #expect(sent.map(\.barrier.stem) == [lost.barrier.stem])
+                #expect(sent.map(\.barrier.slotMap) == [narrower])
+                let none = try barriers(for: worker, from: lost.end, to: next.log.end, recovery)
+                #expect(none.isEmpty)
+            }
         }
     }
 

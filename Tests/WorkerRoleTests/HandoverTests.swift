@@ -2,6 +2,7 @@ import IngestLog
 import SystemIO
 import TestSupport
 import Testing
+import TraceFiles
 import TraceModel
 import TraceProcessing
 
@@ -71,6 +72,66 @@ import TraceProcessing
             try handover.remove(for: 2)
             let left = Set(try FileSystem.list("checkpoints/handover").map(MirroredFile.name))
             #expect(left == ["function.4096.0-12", "function.40960.0-2"])
+        }
+    }
+
+    /// Publishes a checkpoint of a worker that owns the given slots.
+    private func save(_ worker: TestWorker, lsn: LSN, slots: [UInt8]) throws {
+        var owners = [UInt16](repeating: 9, count: Slot.count)
+        for slot in slots { owners[Int(slot)] = UInt16(worker.name.index) }
+        let checkpoint = WorkerCheckpoint(
+            lsn: lsn,
+            windowBegin: 0,
+            window: 3,
+            gained: nil,
+            owners: owners,
+            announcements: [],
+            rules: []
+        )
+        try worker.processor.files.flush(.all)
+        try checkpoint.publish(for: worker.name, processor: worker.processor, slots: slots)
+    }
+
+    /// A giver that had written its file, but no checkpoint behind it, writes the file again: with other state, if a
+    /// part of the log was lost meanwhile.
+    @Test func aFileIsTakenOnceItsGiverCannotWriteItAgain() throws {
+        try directory.asWorkingDirectory {
+            let old = try TestWorker(0)
+            let new = try TestWorker(1)
+            try old.apply(1...300, at: 8)
+            let slots: [UInt8] = Array(0...99)
+            try save(old, lsn: 4_088, slots: slots)
+            try handover.give(slots, from: 0, to: 1, processor: old.processor)
+            #expect(try !handover.take(slots, by: 1, into: new.processor, report: unexpected))
+            try save(old, lsn: 4_096, slots: [])
+            #expect(try handover.take(slots, by: 1, into: new.processor, report: unexpected))
+            #expect(new.state(of: 50) == old.state(of: 50))
+        }
+    }
+
+    /// Once all others have passed the barrier, what is missing never comes.
+    @Test func slotsThatNobodyCanGiveAreReported() throws {
+        try directory.asWorkingDirectory {
+            let workers = try [0, 2, 3].map { try TestWorker($0) }
+            let new = try TestWorker(1)
+            func take() throws -> Bool {
+                try handover.take([7, 8], by: 1, into: new.processor, report: unexpected)
+            }
+            // Nothing is known of others.
+            #expect(try !take())
+            // Two of them have passed the barrier, and the third one has the slots below it, then does not.
+            try save(workers[0], lsn: 8_192, slots: [])
+            try save(workers[1], lsn: 4_096, slots: [])
+            try save(workers[2], lsn: 2_048, slots: [8])
+            #expect(try !take())
+            try CheckpointPosition.publishBlank(of: workers[2].name, at: 2_048, renewed: 2_048)
+            #expect(try !take())
+            try save(workers[2], lsn: 2_048, slots: [9])
+            let error = #expect(throws: TraceError.self) { _ = try take() }
+            #expect(error?.code == .corrupt && error?.remedy?.contains("function.1") == true)
+            // A worker without a checkpoint may be about to start.
+            try FileSystem.createDirectory("segments/function.5")
+            #expect(try !take())
         }
     }
 

@@ -19,6 +19,19 @@ package struct LogGroup: ~Copyable {
         )
     }
 
+    /// Creates a group with the record of a barrier that ended at `end` and is not in the log any more.
+    package init(_ barrier: BarrierPayload, endingAt end: LSN) {
+        var body = RawBuffer()
+        barrier.encode(into: &body)
+        self.init(capacity: LogRecord.stride(payloadBytes: body.count))
+        let target = unsafe append(.barrier, arrival: 0, bodyBytes: body.count)
+        unsafe UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(
+            from: body.bytes
+        )
+        let begin = end - LSN(byteCount)
+        _ = seal(from: begin, previousCRC: 0, salt: 0, durable: 0) { _ in LogCounts() }
+    }
+
     package var isEmpty: Bool { offsets.isEmpty }
     package var byteCount: Int { buffer.count }
     /// Memory allocated by the group, however many records it contains.

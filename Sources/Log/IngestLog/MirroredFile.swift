@@ -11,7 +11,7 @@ import TraceModel
 /// A small file stored twice, for state that cannot be recreated: damage to one copy loses nothing.
 package struct MirroredFile {
     static let magic: UInt32 = 0x4B43_5254  // "TRCK"
-    static let headBytes = 8
+    package static let headBytes = 8
     private static let mirrorSuffix = ".mirror"
 
     /// The content of a valid copy.

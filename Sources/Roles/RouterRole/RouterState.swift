@@ -24,8 +24,11 @@ struct RouterState {
 
     /// The history of windows and maps, starting with the current ones.
     var history: SlotMapHistory {
-        SlotMapHistory(slotMap, window: window, windowBegin: windowBegin)
+        SlotMapHistory(slotMap, window: window, windowBegin: windowBegin, stem: lastStem)
     }
+
+    /// Stem of the last barrier.
+    private var lastStem: String { lastOrdinal > 1 ? "\(lastSecond)_\(lastOrdinal)" : lastSecond }
 
     /// Returns the name that a barrier at this second (`YYYYmmdd_HHMMSS`) gives to its files: unique in the log. Names
     /// never go back, even if the clock does, because files could then replace older ones.
@@ -72,7 +75,7 @@ struct RouterState {
         BarrierPayload(
             window: window &- 1,
             reason: .command,
-            stem: lastOrdinal > 1 ? "\(lastSecond)_\(lastOrdinal)" : lastSecond,
+            stem: lastStem,
             slotMap: slotMap
         ).encode(into: &barrier)
         buffer.append(integer: UInt32(barrier.count))

@@ -40,8 +40,9 @@ struct Handover {
     }
 
     /// Takes in all slots that `new` has gained; their files remain until `remove`. Returns false, and takes nothing,
-    /// if an old owner has not written its file yet. Damaged copies are reported to `report`.
-    /// - Throws: `TraceError(.corrupt)` if both copies of a file are damaged; nothing is taken then.
+    /// if an old owner has not written its file yet, or has no checkpoint at the barrier: it would write its file
+    /// again, with another state if a part of the log was lost since. Damaged copies are reported to `report`.
+    /// - Throws: `TraceError(.corrupt)` if both copies of a file are damaged, or a file is gone; nothing is taken then.
     func take(
         _ slots: [UInt8],
         by new: Int,
@@ -49,16 +50,27 @@ struct Handover {
         report: (_ damage: String) -> Void
     ) throws -> Bool {
         let worker = WorkerName(resource: resource, index: new)
+        let remedy = CheckpointPosition.remedy(for: worker)
+        // Before the files are listed: an owner writes its file first, then its checkpoint.
+        let givers = try SlotGivers(besides: worker, of: slots, at: lsn)
         var contents: [MirroredFile.Content] = []
         var present: Set<UInt8> = []
-        for file in try files(for: new) {
-            let remedy = CheckpointPosition.remedy(for: worker)
+        for file in try files(for: new) where !givers.willWrite(file.path) {
             guard let content = try file.read(remedy: remedy) else { continue }
             if let damage = content.damage { report(damage) }
             present.formUnion(try content.withBody { try Self.slots(from: &$0) })
             contents.append(content)
         }
-        guard present.isSuperset(of: slots) else { return false }
+        guard present.isSuperset(of: slots) else {
+            guard givers.havePassed else { return false }
+            let missing = Set(slots).subtracting(present).count
+            throw TraceError(
+                .corrupt,
+                "The state of \(missing) slots is missing: no hand-over file of LSN \(lsn) contains it"
+                    + ", and no worker has it",
+                remedy: remedy
+            )
+        }
         try processor.files.beginEpoch(order: lsn)
         for content in contents {
             try content.withBody { reader in
@@ -103,4 +115,49 @@ struct Handover {
 
     /// Removes the files that `take` has read; call it after a checkpoint contains their state.
     func remove(for new: Int) throws { for file in try files(for: new) { try file.remove() } }
+}
+
+/// The workers that may still give slots which another worker waits for, by their checkpoints.
+private struct SlotGivers {
+    /// Workers whose checkpoint is below the barrier and has some of the slots.
+    private var coming: Set<WorkerName> = []
+    /// Whether some worker has no checkpoint that can be read.
+    private var isUnsure = false
+    /// Whether the checkpoint of some worker is at the barrier or above it.
+    private var hasPassed = false
+
+    /// Reads the heads of the checkpoints of all other workers of the resource. Blocks.
+    init(besides worker: WorkerName, of slots: [UInt8], at lsn: LSN) throws {
+        for other in try Self.workers(of: worker.resource) where other != worker {
+            guard let head = WorkerCheckpoint.Head(of: other) else {
+                isUnsure = true
+                continue
+            }
+            if head.lsn >= lsn {
+                hasPassed = true
+            } else if slots.contains(where: { head.has($0, other) }) {
+                coming.insert(other)
+            }
+        }
+    }
+
+    /// Whether all have passed the barrier, so that no file comes any more.
+    var havePassed: Bool { coming.isEmpty && !isUnsure && hasPassed }
+
+    /// Returns whether the giver of a hand-over file, `….<old>-<new>`, will write that file again.
+    func willWrite(_ path: String) -> Bool {
+        coming.contains { path.contains(".\($0.index)-") }
+    }
+
+    /// Returns the workers that have files of their own.
+    private static func workers(of resource: Resource) throws -> Set<WorkerName> {
+        let entries =
+            try FileSystem.list(ClusterPaths.checkpoints) + FileSystem.list(ClusterPaths.segments)
+        return Set(
+            entries.compactMap { entry in
+                let name = entry.split(separator: ".").prefix(2).joined(separator: ".")
+                return WorkerName(name)
+            }
+        ).filter { $0.resource == resource }
+    }
 }

@@ -78,6 +78,43 @@ struct WorkerCheckpoint {
         body.append(counted: offsets)
     }
 
+    /// The start of a checkpoint, read without its state and checksum.
+    struct Head {
+        let lsn: LSN
+        /// Owners of the resource's slots; empty if the checkpoint is blank.
+        private var owners: [UInt16] = []
+
+        /// Returns nil if there is no checkpoint, or it cannot be read. Blocks; O(1).
+        init?(of worker: WorkerName) {
+            let size = MirroredFile.headBytes + 4 + 4 * 8 + 2 + Slot.count + 2 * Slot.count
+            var bytes = [UInt8](repeating: 0, count: size)
+            guard let file = try? File(ClusterPaths.checkpoint(of: worker), .read),
+                (try? unsafe bytes.withUnsafeMutableBytes({
+                    try unsafe file.read(into: $0, at: 0)
+                })) != nil,
+                let head = try? unsafe bytes.withUnsafeBytes({ try unsafe Head(decoding: $0) })
+            else { return nil }
+            self = head
+        }
+
+        private init(decoding bytes: UnsafeRawBufferPointer) throws {
+            var reader = unsafe StateReader(bytes)
+            _ = try unsafe reader.bytes(MirroredFile.headBytes)
+            let version = try reader.integer(UInt32.self)
+            lsn = try reader.integer(UInt64.self)
+            guard version != CheckpointPosition.blankVersion else { return }
+            // The window's start and number, and the barrier that slots were gained at.
+            _ = try unsafe reader.bytes(3 * 8)
+            _ = try unsafe reader.bytes(Int(try reader.integer(UInt16.self)))
+            for _ in 0..<Slot.count { owners.append(try reader.integer(UInt16.self)) }
+        }
+
+        /// Returns whether `worker`, whose checkpoint this is, has a slot or waits for it. One that begins anew may.
+        func has(_ slot: UInt8, _ worker: WorkerName) -> Bool {
+            owners.isEmpty || owners[Int(slot)] == UInt16(worker.index)
+        }
+    }
+
     /// Returns the slots that the worker owns.
     func ownedSlots(of worker: WorkerName) -> [UInt8] {
         owners.indices.filter { owners[$0] == UInt16(worker.index) }.map { UInt8($0) }

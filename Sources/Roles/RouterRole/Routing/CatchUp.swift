@@ -70,6 +70,7 @@ final class CatchUpReader {
     private let worker: WorkerName
     private let pool: SharePool
     private var reader: LogReader
+    private let damaged: [Range<LSN>]
     private var owned: OwnedEvents
     /// Capacity for the next share: the size of the last one and a quarter more. A share may be a small part of its
     /// chunk, and shares in transit are bounded by their size, not by their capacity.
@@ -78,6 +79,7 @@ final class CatchUpReader {
     init(worker: WorkerName, salt: UInt32, from lsn: LSN, damaged: [Range<LSN>], pool: SharePool) {
         self.worker = worker
         self.pool = pool
+        self.damaged = damaged
         owned = OwnedEvents(of: worker)
         reader = LogReader(
             directory: LogDirectory(path: ClusterPaths.log),
@@ -91,7 +93,9 @@ final class CatchUpReader {
     var position: LSN { reader.position }
 
     /// Returns the share of the next records below `limit`, without those that `verdicts` cover. `from` is the end of
-    /// the last accepted step.
+    /// the last accepted step. A share that crosses a damaged range starts with the barriers that `maps` knows of in it,
+    /// at the LSNs where they stood: so workers end the same windows and hand over slots under the same LSN, whether
+    /// they had come to a barrier before it was lost or not.
     /// - Throws: `TraceError` if the log is damaged or unreadable.
     func step(
         from: LSN,
@@ -107,6 +111,14 @@ final class CatchUpReader {
             pool: pool,
             shareBytes: shareBytes
         )
+        if let range = damaged.first(where: { $0.contains(from) }) {
+            for (barrier, end) in maps.barriers(endingIn: from + 1...range.upperBound) {
+                let group = LogGroup(barrier, endingAt: end)
+                builder.addForAll(group.record(at: 0))
+                // The record is a view into the group.
+                withExtendedLifetime(group) {}
+            }
+        }
         for record in unsafe LogRecords(bytes) {
             let map = maps.place(at: record.lsn).map
             builder.use(map)

@@ -9,6 +9,8 @@ struct SlotMapHistory {
         let windowBegin: LSN
         let window: UInt64
         let map: SlotMap
+        /// Stem of the barrier that ended the window before.
+        let stem: String
     }
 
     /// Ascending by LSN, one for each window; the first one is in force from the log's start.
@@ -16,8 +18,9 @@ struct SlotMapHistory {
     /// The LSN since which each slot has its owner, by resource and slot; the history's start if it had it before.
     private var since: [[LSN]]
 
-    init(_ map: SlotMap, window: UInt64, windowBegin: LSN) {
-        places = [Place(windowBegin: windowBegin, window: window, map: map)]
+    /// `stem` is that of the barrier before `windowBegin`.
+    init(_ map: SlotMap, window: UInt64, windowBegin: LSN, stem: String = "") {
+        places = [Place(windowBegin: windowBegin, window: window, map: map, stem: stem)]
         let row = [LSN](repeating: windowBegin, count: Slot.count)
         since = [[LSN]](repeating: row, count: Resource.count)
     }
@@ -31,7 +34,28 @@ struct SlotMapHistory {
                 since[Int(resource.rawValue)][slot] = end
             }
         }
-        places.append(Place(windowBegin: end, window: barrier.window + 1, map: barrier.slotMap))
+        places.append(
+            Place(
+                windowBegin: end,
+                window: barrier.window + 1,
+                map: barrier.slotMap,
+                stem: barrier.stem
+            )
+        )
+    }
+
+    /// Returns the barriers whose records ended in a part of the log, each with that LSN, ascending. For a part that is
+    /// lost these are the ones known from elsewhere.
+    func barriers(endingIn range: ClosedRange<LSN>) -> [(barrier: BarrierPayload, end: LSN)] {
+        places.filter { $0.window > 0 && range.contains($0.windowBegin) }.map { place in
+            let barrier = BarrierPayload(
+                window: place.window - 1,
+                reason: .command,
+                stem: place.stem,
+                slotMap: place.map
+            )
+            return (barrier, place.windowBegin)
+        }
     }
 
     /// Returns the place of a record that begins at `lsn`.
