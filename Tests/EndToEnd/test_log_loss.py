@@ -2,11 +2,12 @@
 import json
 import os
 import signal
+import subprocess
 
 import grpc
 import pytest
 
-from cluster import wait_until
+from cluster import ROOT, wait_until
 from outputs import assert_holds_exactly
 from traffic import Traffic
 
@@ -46,8 +47,17 @@ def positions(cluster):
     return {worker["name"]: worker["checkpoint_lsn"] for worker in cluster.status()["workers"]}
 
 
+def saved(cluster, name):
+    """The LSN in a worker's checkpoint, also of one without slots (Sources/Log/IngestLog/CheckpointPosition.swift)."""
+    return int.from_bytes((cluster.data / f"checkpoints/{name}.checkpoint").read_bytes()[12:20], "little")
+
+
+def stats(cluster):
+    return json.loads(cluster.tracectl("log", "stats", "--json", "--data", cluster.data).stdout)
+
+
 def end_of(cluster):
-    return json.loads(cluster.tracectl("log", "stats", "--json", "--data", cluster.data).stdout)["end_lsn"]
+    return stats(cluster)["end_lsn"]
 
 
 def newest(cluster):
@@ -92,6 +102,7 @@ def assert_all_goes_on(cluster, contract, traffic, received):
     assert cluster.stop().returncode == 0
     cluster.up()
     assert cluster.settled_status()["received_events"] == received + late.events
+    return late
 
 
 @pytest.mark.parametrize("kept", ["half of the last batches", "nothing", "all but the last byte"])
@@ -160,6 +171,81 @@ def test_a_log_without_the_begin_that_a_worker_needs_waits_for_the_operator(clus
         accept_what_is_said(cluster, words)
     assert_all_goes_on(cluster, contract, traffic, traffic.events)
     assert cluster.status()["dead_lettered_events"] == len(traffic.sent["cpu"]) // 8 * 3
+
+
+def assert_written_at_most_once(cluster, lost, *all_traffic):
+    """No table has more rows than events were sent to it, and what is missing was counted as lost."""
+    missing = {
+        resource: sum(len(traffic.sent[resource]) for traffic in all_traffic) - count
+        for resource, count in rows(cluster).items()
+    }
+    assert all(count >= 0 for count in missing.values()), missing
+    assert sum(missing.values()) <= lost, missing
+
+
+def write_a_window_without(cluster, contract, traffic, moves, stopped):
+    """Slots of function workers move behind the end of the log that is kept, while some workers stand still.
+
+    Returns the LSN at which the log is to be cut. Who does not stand still has a checkpoint behind the barrier."""
+    function = [name for name in ("function.0", "function.1") if name not in stopped]
+    for name in stopped:
+        os.kill(cluster.supervised_pid(name), signal.SIGSTOP)
+    send(cluster, contract, traffic, 3)
+    kept = end_of(cluster)
+    send(cluster, contract, traffic, 1)
+    before = stats(cluster)
+    scaling = subprocess.Popen(
+        [ROOT / "scripts/cluster", "scale", f"function={moves}", "--data", cluster.data], env=cluster.environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )
+    wait_until(lambda: stats(cluster)["records"]["barrier"] > before["records"]["barrier"], "a barrier")
+    wait_until(lambda: all(saved(cluster, name) > before["end_lsn"] for name in function), "checkpoints at the barrier")
+    send(cluster, contract, traffic, 2)
+    if stopped:
+        os.killpg(scaling.pid, signal.SIGKILL)
+    scaling.wait()
+    return kept
+
+
+@pytest.mark.parametrize("cluster", [["--workers", "function=2"]], indirect=True)
+@pytest.mark.parametrize("moves", [1, 2], ids=["slots move to function.0", "slots move to function.1"])
+@pytest.mark.parametrize("stopped", [(), ("function.0",), ("function.1",), ("function.0", "function.1")], ids=str)
+def test_a_log_that_was_cut_before_slots_moved_goes_on(cluster, contract, traffic, moves, stopped):
+    """The barrier that moved slots is lost; some workers had passed it, and others come to where it was."""
+    if moves == 2:
+        # Both workers run on.
+        cluster.tracectl("scale", "function=1", "--data", cluster.data)
+    send_and_save(cluster, contract, traffic, 3)
+    kept = write_a_window_without(cluster, contract, traffic, moves, stopped)
+    kill_all(cluster)
+    path, base = newest(cluster)
+    os.truncate(path, kept - base)
+    accept_what_is_said(cluster)
+    late = assert_all_goes_on(cluster, contract, traffic, traffic.events)
+    assert_written_at_most_once(cluster, cluster.status()["dead_lettered_events"], traffic, late)
+
+
+@pytest.mark.parametrize("cluster", [["--workers", "function=2"]], indirect=True)
+def test_a_worker_whose_slots_are_nowhere_says_so(cluster, contract, traffic):
+    """As above, and the files with the state of the slots are gone too."""
+    send_and_save(cluster, contract, traffic, 3)
+    kept = write_a_window_without(cluster, contract, traffic, 1, ("function.0",))
+    kill_all(cluster)
+    path, base = newest(cluster)
+    os.truncate(path, kept - base)
+    given = list(cluster.data.glob("checkpoints/handover/*"))
+    assert given
+    for path in given:
+        path.unlink()
+    cluster.run("up", "--grpc", cluster.grpc, "--metrics", cluster.http, check=False)
+    cluster.tracectl("log", "accept-loss", "--data", cluster.data)
+    # The scale that was under way goes on with the start, and gives up as soon as that is known.
+    done = cluster.run("up", "--grpc", cluster.grpc, "--metrics", cluster.http, check=False)
+    assert done.returncode == 1 and "tracectl skip function.0 --to LSN" in done.stderr, done.stdout + done.stderr
+    lost = wait_until(
+        lambda: [worker["lost"] for worker in cluster.status()["workers"] if worker.get("lost")], "a lost worker"
+    )
+    assert len(lost) == 1 and "slots is missing" in lost[0] and "tracectl skip function.0 --to LSN" in lost[0], lost
 
 
 def rows(cluster):

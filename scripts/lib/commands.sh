@@ -306,8 +306,10 @@ cluster_scale() {
         fi
     fi
     step "Moving slots"
-    cluster_move_slots ||
-        fail "the slots may have moved or not, and all workers run; repeat the same scale to continue"
+    cluster_move_slots || {
+        lost_complaints
+        fail "the slots may have moved or not, and no worker was retired; repeat the same scale to continue"
+    }
     # From here on, the router and the cluster start with the new numbers.
     settings_save "${settings[workers]}"
     cluster_rewrite_router_command
@@ -327,6 +329,7 @@ cluster_move_slots() {
         # 3: timed out; tracectl has printed what it was waiting for.
         [ "$status" -ne 3 ] || return 1
         supervision_stop_wanted && return 1
+        [ -z "$(workers_lost)" ] || return 1
         services_wait_ready "$ready_seconds" router || return 1
     done
     return 1
@@ -338,7 +341,8 @@ cluster_ask_for_move() {
     cluster_unless_stopping scale scale "${settings[workers]}" --timeout "${flags[timeout]:-$scale_seconds}"
 }
 
-# Runs tracectl with ARGUMENTS for the command WHAT; gives up where the cluster is to stop meanwhile.
+# Runs tracectl with ARGUMENTS for the command WHAT; gives up where the cluster is to stop meanwhile, and a scale also
+# where a worker turns out to be lost, whose slots cannot move.
 cluster_unless_stopping() {
     local what=$1 pid status=0
     shift
@@ -348,6 +352,9 @@ cluster_unless_stopping() {
     while [ -e "/proc/$pid" ] && ! processes_zombie "$pid"; do
         if supervision_stop_wanted; then
             complain "the cluster is to stop, so this $what is given up"
+            kill "$pid" && break
+        fi
+        if [ "$what" = scale ] && [ -n "$(workers_lost)" ]; then
             kill "$pid" && break
         fi
         sleep 0.1
