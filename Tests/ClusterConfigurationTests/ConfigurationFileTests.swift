@@ -28,6 +28,12 @@ struct ConfigurationFileTests {
         #expect(file.layer["time_zone"]?.source == .file(line: 3))
     }
 
+    @Test func bytesThatAreNoTextAreReportedWithTheirLine() {
+        let bytes = Array("{\n  \"time_zone\": \"U".utf8) + [0xFF] + Array("C\"\n}\n".utf8)
+        let problems = ConfigurationFile(bytes, file: "c.json").problems.map(\.description)
+        #expect(problems == ["c.json:2: it is no valid UTF-8"])
+    }
+
     @Test func allThatIsWrongIsSaidWithLineAndField() {
         let text = """
             {

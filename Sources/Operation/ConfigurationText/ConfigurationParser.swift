@@ -50,7 +50,9 @@ package struct ConfigurationParser {
             )
         }
         guard String(validating: bytes, as: UTF8.self) != nil else {
-            throw TraceError(.configuration, "\(file) is no valid UTF-8")
+            let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            let place = lines.firstIndex { String(validating: $0, as: UTF8.self) == nil } ?? 0
+            throw TraceError(.configuration, "\(file):\(place + 1): it is no valid UTF-8")
         }
         var parser = ConfigurationParser(bytes, file: file)
         let root = try parser.value(depth: 0)
