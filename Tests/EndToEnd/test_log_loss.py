@@ -118,6 +118,7 @@ def test_a_log_that_was_cut_waits_for_the_operator(cluster, contract, traffic, k
     sizes = {"half of the last batches": (begin + end) // 2 - base, "nothing": 0, "all but the last byte": end - base - 1}
     os.truncate(path, sizes[kept])
     accept_what_is_said(cluster)
+    assert cluster.metrics()["trace_errors_total"][(("kind", "log_damaged"),)] == 1
     assert_all_goes_on(cluster, contract, traffic, traffic.events)
     lost, half = cluster.status()["dead_lettered_events"], len(traffic.sent["cpu"]) // 2
     if kept == "nothing":

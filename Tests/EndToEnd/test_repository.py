@@ -164,6 +164,15 @@ def test_tables_written_from_the_sources_are_current():
     subprocess.run(["python3", ROOT / "scripts/lib/reference.py", "--check"], check=True)
 
 
+def test_every_kind_of_loss_is_counted_somewhere():
+    """A kind that nothing counts would stay at 0 whatever is lost."""
+    table = ROOT / "Sources/Output/TraceMetrics/LossKind.swift"
+    kinds = re.findall(r"^    case (\w+) = ", table.read_text(encoding="utf-8"), re.MULTILINE)
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "Sources").rglob("*.swift") if path != table)
+    assert len(kinds) > 20
+    assert [kind for kind in kinds if not re.search(rf"\.{kind}\b", code)] == []
+
+
 def test_the_metrics_page_has_every_family():
     families = (ROOT / "Sources/Output/TraceMetrics/MetricFamily.swift").read_text(encoding="utf-8")
     page = (ROOT / "deploy/METRICS.md").read_text(encoding="utf-8")

@@ -52,6 +52,7 @@ final class RouterHarness {
             logSalt: Self.salt,
             damaged: [],
             accepted: writer.counts.acceptedTotal,
+            logFaults: recovery.logFaults,
             logBudgetBytes: logBudgetBytes
         )
         inbox = try FabricInbox(durable: writer.end)

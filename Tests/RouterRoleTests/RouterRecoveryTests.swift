@@ -3,6 +3,7 @@ import Logging
 import SystemIO
 import TestSupport
 import Testing
+import TraceMetrics
 import TraceModel
 
 @testable import RouterRole
@@ -143,6 +144,7 @@ import TraceModel
             #expect(recovered.state.slotMap == narrower)
             #expect(recovered.damaged == [loss.range])
             #expect(recovered.unreported == [DamagePayload(range: loss.range, events: 0)])
+            #expect(recovered.logFaults.first { $0.kind == .logDamaged }?.count == 1)
 
             var writer = try LogWriter(
                 directory: log,
@@ -168,6 +170,7 @@ import TraceModel
             // The next start also leads workers over the range, and does not report it again.
             let next = try recover()
             #expect(next.unreported.isEmpty && next.damaged == [loss.range])
+            #expect(next.logFaults.allSatisfy { $0.count == 0 })
             #expect(next.log.end == writer.end && next.log.counts == whole.counts)
             #expect(next.state.window == 1 && next.maps.current == recovered.maps.current)
             // Workers that had not passed the lost barrier are sent it where it stood; others are not.
@@ -183,6 +186,30 @@ import TraceModel
                 #expect(none.isEmpty)
             }
         }
+    }
+
+    /// What recovery finds is counted by the start that found it.
+    @Test func aTornEndIsCounted() throws {
+        func counts(_ router: RouterHarness) -> [String: MetricValue] {
+            let errors = router.context.ownSamples(head: 0).filter { $0.family == .errorsTotal }
+            return Dictionary(uniqueKeysWithValues: errors.map { ($0.labels[0], $0.value) })
+        }
+        let first = try RouterHarness(directory)
+        do {
+            defer { first.end() }
+            #expect(counts(first) == ["log_damaged": .counter(0), "log_tail_cut": .counter(0)])
+            for sequence in 1...2 {
+                _ = try first.send(
+                    TestBatch.bytes(events: 9, client: "c", sequence: UInt64(sequence))
+                )
+            }
+        }
+        let log = LogDirectory(path: "\(directory.path)/\(ClusterPaths.log)")
+        let end = try RouterHarness.read(directory).end
+        try File(log.file(base: 0), .readWrite).truncate(to: Int(end) - 20)
+        let second = try RouterHarness(directory)
+        defer { second.end() }
+        #expect(counts(second) == ["log_damaged": .counter(0), "log_tail_cut": .counter(1)])
     }
 
     /// After log files are trimmed, the head of the oldest remaining file has all the state.

@@ -101,6 +101,21 @@ import TraceModel
         }
     }
 
+    /// A name that is too long for a label is shown with its beginning, and counted.
+    @Test func cutLabelsAreCounted() throws {
+        try TemporaryDirectory().asWorkingDirectory {
+            let worker = try TestWorker()
+            var rounds = MetricRounds()
+            for (length, count) in [(Limits.labelBytesMax, 0), (Limits.labelBytesMax + 1, 1)] {
+                let name = String(repeating: "f", count: length)
+                try worker.apply([1], at: LSN(length), function: name)
+                _ = Self.round(&rounds, worker, at: LSN(length), now: Int64(length) * Self.second)
+                let cut = rounds.ownSamples().first { $0.labels == [LossKind.labelCut.rawValue] }
+                #expect(cut?.value == .counter(Double(count)))
+            }
+        }
+    }
+
     @Test func nothingNewIsNotTold() throws {
         try TemporaryDirectory().asWorkingDirectory {
             let worker = try TestWorker()

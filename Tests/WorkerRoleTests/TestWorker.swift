@@ -49,11 +49,15 @@ struct TestWorker {
     }
 
     /// Applies calls that these processes enter and do not leave.
-    func apply(_ processes: some Sequence<UInt32>, at lsn: LSN) throws {
+    func apply(
+        _ processes: some Sequence<UInt32>,
+        at lsn: LSN,
+        function: String = "work"
+    ) throws {
         var encoder = BatchEncoder()
         for process in processes {
             var event = BatchEncoder.Function()
-            event.functionName = "work"
+            event.functionName = function
             event.tgid = process
             event.pid = process
             event.cookie = Int64(process)

@@ -1,20 +1,16 @@
-/// Everything that can be lost, cut, replaced or go wrong: the label `kind` of `trace_errors_total`. All kinds are in
-/// this one table, so that every loss is counted.
+/// Everything that can be lost, cut, replaced or go wrong, unless a metric of its own counts it: the label `kind` of
+/// `trace_errors_total`. All kinds are in this one table, and each of them is counted somewhere.
 package enum LossKind: String, CaseIterable, Sendable {
     // MARK: Losses within an event
     /// Text fields of events, counted once however often the text is written; of a call stack, each frame counts.
     case nameCut = "name_cut"
     /// Text fields that were no UTF-8: the bad bytes were replaced. Counted as `name_cut`.
     case invalidUTF8Replaced = "invalid_utf8_replaced"
-    /// Events whose timestamp could not be read and was replaced by the time of arrival.
-    case timestampInvalid = "timestamp_invalid"
     /// Call stacks from which frames were cut.
     case stackFramesCut = "stack_frames_cut"
     /// Anomalies found by agents that appear only in their event's row, because one event brought many of them with
     /// hardly any text.
     case anomaliesCut = "anomalies_cut"
-    /// Log records that were set aside as they kept ending their worker.
-    case recordDeadLettered = "record_dead_lettered"
 
     // MARK: State given up to stay within bounds
     /// Processes whose state was given up.
@@ -51,12 +47,11 @@ package enum LossKind: String, CaseIterable, Sendable {
     case seriesExpired = "series_expired"
     /// Samples of processes of the cluster that did not fit their metric.
     case sampleRefused = "sample_refused"
-    /// Label values that were longer than a label may be.
+    /// Names that were longer than a label may be: their labels have the beginning and a hash. A name is counted each
+    /// time that a worker defines series with it.
     case labelCut = "label_cut"
 
     // MARK: Between processes
-    /// Messages between processes that came from before a change of owners.
-    case staleEpochDropped = "stale_epoch_dropped"
     /// Messages between processes that could not be read.
     case fabricMessageRefused = "fabric_message_refused"
     /// Starts of a worker after its first.
@@ -65,9 +60,9 @@ package enum LossKind: String, CaseIterable, Sendable {
     case workerHung = "worker_hung"
 
     // MARK: Storage
-    /// Damaged ranges of the ingest log.
+    /// Damaged or missing ranges of the ingest log; `trace_dead_lettered_events_total` counts their events.
     case logDamaged = "log_damaged"
-    /// Torn ends of the ingest log that were cut; nothing in them had been acknowledged.
+    /// Starts of the router that found a torn end of the ingest log; nothing in it had been acknowledged.
     case logTailCut = "log_tail_cut"
     /// Checkpoints of which a copy was damaged.
     case checkpointDamaged = "checkpoint_damaged"
@@ -94,9 +89,8 @@ package enum LossKind: String, CaseIterable, Sendable {
 
     package var severity: Severity {
         switch self {
-        case .seriesExpired, .seriesOverflow, .labelCut, .staleEpochDropped, .logTailCut: .notice
-        case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut,
-            .recordDeadLettered,
+        case .seriesExpired, .seriesOverflow, .labelCut, .logTailCut: .notice
+        case .nameCut, .invalidUTF8Replaced, .stackFramesCut, .anomaliesCut,
             .processEvicted, .hostEvicted, .functionEvicted, .threadEvicted, .openCallEvicted,
             .openCallNotRepeated, .callPathCut,
             .allocationEvicted, .connectionEvicted, .stateOverflow, .hostOverflow, .sampleRefused,

@@ -54,6 +54,9 @@ package struct SeriesWriter: ~Copyable {
     /// True if even series of a slot as a whole lacked ids, so that everything has to be reported anew.
     package private(set) var isOutOfIDs = false
 
+    /// Labels that were cut since the process began.
+    package private(set) var labelsCut = 0
+
     private let idsMax: Int
 
     /// - Parameter idsMax: `Limits.seriesIDsMax`, or less in tests.
@@ -321,7 +324,10 @@ package struct SeriesWriter: ~Copyable {
         }
     }
 
-    private mutating func append(label: ByteView) { append(text: MetricLabel.text(of: label)) }
+    private mutating func append(label: ByteView) {
+        if label.count > Limits.labelBytesMax { labelsCut += 1 }
+        append(text: MetricLabel.text(of: label))
+    }
 
     private mutating func append(text: String) {
         buffer.append(varint: UInt64(text.utf8.count))

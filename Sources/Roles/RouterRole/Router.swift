@@ -107,6 +107,7 @@ package final class Router {
             logSalt: data.salt,
             damaged: recovered.damaged,
             accepted: writer.counts.acceptedTotal,
+            logFaults: recovered.logFaults,
             logBudgetBytes: try configuration.logBudgetBytes ?? FileSystem.totalBytes(
                 at: ClusterPaths.log
             ) / 2

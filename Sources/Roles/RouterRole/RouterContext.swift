@@ -10,6 +10,8 @@ final class RouterContext: Sendable {
     let logSalt: UInt32
     /// Damaged ranges that recovery found; readers skip them.
     let damaged: [Range<LSN>]
+    /// What recovery found wrong with the log, for `trace_errors_total`.
+    let logFaults: [(kind: LossKind, count: Int)]
     let waiters = WindowWaiters()
     let refusals = ReasonCounts(.batchesRefusedTotal)
     let closings = ReasonCounts(.grpcConnectionsClosedTotal)
@@ -46,11 +48,13 @@ final class RouterContext: Sendable {
         logSalt: UInt32,
         damaged: [Range<LSN>],
         accepted: UInt64,
+        logFaults: [(kind: LossKind, count: Int)] = [],
         logBudgetBytes: Int = .max
     ) {
         self.incarnation = incarnation
         self.logSalt = logSalt
         self.damaged = damaged
+        self.logFaults = logFaults
         self.logBudgetBytes = logBudgetBytes
         self.accepted = Atomic(accepted)
     }
@@ -160,6 +164,13 @@ final class RouterContext: Sendable {
             commitLatency.sample, ackLatency.sample, slotMoves.sample,
         ]
             + gauges.map { MetricSample(family: $0, labels: [], value: .gauge($1)) }
+            + logFaults.map { kind, count in
+                MetricSample(
+                    family: .errorsTotal,
+                    labels: [kind.rawValue],
+                    value: .counter(Double(count))
+                )
+            }
     }
 }
 

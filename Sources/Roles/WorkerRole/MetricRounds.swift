@@ -90,15 +90,15 @@ struct MetricRounds: ~Copyable {
     /// Adds the time that a message took, in nanoseconds.
     mutating func count(cost nanoseconds: Int64) { cost += nanoseconds }
 
-    /// Returns the count of series that are not sent because the worker has no ids left.
+    /// Returns the counts of series that are not sent because the worker has no ids left, and of cut labels.
     func ownSamples() -> [MetricSample] {
-        [
+        [(LossKind.seriesDropped, leftOutMax), (.labelCut, series.labelsCut)].map { kind, count in
             MetricSample(
                 family: .errorsTotal,
-                labels: [LossKind.seriesDropped.rawValue],
-                value: .counter(Double(leftOutMax))
+                labels: [kind.rawValue],
+                value: .counter(Double(count))
             )
-        ]
+        }
     }
 
     private func isDue(at lsn: LSN, load: Load, now: Int64) -> Bool {

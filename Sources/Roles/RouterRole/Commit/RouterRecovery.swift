@@ -1,6 +1,7 @@
 import IngestLog
 import Logging
 import SystemIO
+import TraceMetrics
 import TraceModel
 
 /// The router's state after a replay of its log: windows, slots, and received batches.
@@ -91,6 +92,11 @@ struct RouterRecovery {
             pending: replay.pending,
             acceptedBefore: damage.acceptedBefore
         )
+    }
+
+    /// The ranges that no earlier start has found, and whether the log's end was torn.
+    var logFaults: [(kind: LossKind, count: Int)] {
+        [(.logDamaged, unreported.count), (.logTailCut, log.tornBytes > 0 ? 1 : 0)]
     }
 
     private static func report(_ damage: DamagePayload, _ what: Logger.Message, _ logger: Logger) {
