@@ -145,7 +145,7 @@ package struct EffectiveConfiguration: Sendable {
     private static func misspelling(_ name: String) -> String? {
         let known = [
             "TRACE_BIN_DIR", "TRACE_GRPC", "TRACE_METRICS", "TRACE_WORKERS", "TRACE_TIME_ZONE",
-            "TRACE_ROUTER_OPTIONS",
+            "TRACE_ROUTER_OPTIONS", "TRACE_GRPC_PUBLIC_ONLY",
             "TRACE_WORKER_OPTIONS", "TRACE_AGGREGATOR_OPTIONS",
         ]
         guard name.hasPrefix("TRACE_"), !known.contains(name) else { return nil }

@@ -18,23 +18,7 @@
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
 
-// The callback that the core runs at the end of a batch instead of queueing a tag: `grpc_closure` of core 29
-// (lib/iomgr/closure.h there). All fields but `run` and `context` belong to the core and start as zero. The fields
-// after `error` exist only in a core built without NDEBUG, such as Debian's, which writes to them.
-typedef struct trace_grpc_closure {
-  uintptr_t next;
-  void (*run)(void *context, void *status);
-  void *context;
-  uintptr_t error;
-  uint8_t is_scheduled;
-  uint8_t has_trace;
-  const char *created_in;
-  int32_t created_at;
-  const char *started_in;
-  int32_t started_at;
-} trace_grpc_closure;
-
-_Static_assert(sizeof(trace_grpc_closure) == 72, "as large as the core's own");
+#include "core.h"
 
 // Results of a server's call, allocated in the call's arena, so that they live as long as the call.
 typedef struct trace_grpc_cells {
@@ -42,19 +26,6 @@ typedef struct trace_grpc_cells {
   trace_grpc_closure answered;
   int cancelled;
 } trace_grpc_cells;
-
-// `grpc_call_start_batch` for a caller that is already in an execution context of the core (lib/surface/call.h there).
-// Batches of one connection's calls that are started in one context are written to the socket together, and no poller
-// wakes up for each. Exported, but not declared in a public header.
-extern grpc_call_error trace_grpc_core_start_batch(grpc_call *call, const grpc_op *ops, size_t count,
-                                                   trace_grpc_closure *closure)
-    __asm__("_Z33grpc_call_start_batch_and_executeP9grpc_callPK7grpc_opmP12grpc_closure")
-        __attribute__((weak));
-
-// Whether the core is the version whose closures have the layout above.
-static inline int trace_grpc_can_start_together(void) {
-  return trace_grpc_core_start_batch && strcmp(grpc_version_string(), "29.0.0") == 0;
-}
 
 // A metadata element passed from Swift; copied.
 typedef struct trace_grpc_pair {
@@ -212,33 +183,6 @@ static inline grpc_call_error trace_grpc_answer(grpc_call *call, const void *byt
   grpc_slice_unref(text);
   trace_grpc_metadata_unref(trailers, trailer_count);
   return error;
-}
-
-// Runs `body` in an execution context of the core. Only public functions can create one; the destruction of a byte
-// buffer does, and calls back for the slice in it.
-static inline void trace_grpc_in_core_context(void (*body)(void *), void *context) {
-  grpc_slice slice = grpc_slice_new_with_user_data((void *)"", 1, body, context);
-  grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
-  grpc_slice_unref(slice);
-  grpc_byte_buffer_destroy(buffer);
-}
-
-// `grpc_core::Server::SendGoaways()`: sends a GOAWAY on every connection while the server keeps taking calls; each
-// connection is closed after its last call. A call that crosses the GOAWAY is served, whereas
-// `grpc_server_shutdown_and_notify` drops it. The core exports it since 1.46 without declaring it in a public header
-// (lib/surface/server.h there). Weak, so that it links with a core without it. It has to run in the core's execution
-// context.
-extern void trace_grpc_core_send_goaways(grpc_server *server)
-    __asm__("_ZN9grpc_core6Server11SendGoawaysEv") __attribute__((weak));
-
-static inline void trace_grpc_send_goaways_body(void *server) {
-  trace_grpc_core_send_goaways((grpc_server *)server);
-}
-
-static inline int trace_grpc_server_send_goaways(grpc_server *server) {
-  if (!trace_grpc_core_send_goaways) return 0;
-  trace_grpc_in_core_context(trace_grpc_send_goaways_body, server);
-  return 1;
 }
 
 // Returns the descriptor in `fd:17`, the core's address of a connection that was passed to it; -1 for any other

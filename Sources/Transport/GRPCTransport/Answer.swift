@@ -84,14 +84,14 @@ struct Answer: Sendable {
 /// waking a poller for each completion. For many concurrent calls, individual writes and wake-ups are a sixth of a
 /// server's CPU time.
 ///
-/// It uses two functions of the core that no public header declares (`shim.h`). With any other core version the answers
-/// are sent one by one.
+/// It uses a function of the core that no public header declares (core.h). With an unknown version of the core, the
+/// answers are sent one by one.
 @safe package struct AnswerBatch: ~Copyable {
     private let isInCore: Bool
 
     /// Calls `body` once on this thread; its answers are sent when this returns.
     package static func send(_ body: (borrowing AnswerBatch) -> Void) {
-        guard trace_grpc_can_start_together() != 0 else {
+        guard GRPCLibrary.knowsCore else {
             return body(AnswerBatch(isInCore: false))
         }
         withoutActuallyEscaping(body) { body in

@@ -16,6 +16,10 @@ enum GRPCLibrary {
     /// not written to the log, which a client could fill with them; the calls are counted by refusal reason instead.
     static let lastMessage = Mutex<String>("")
 
+    /// Whether functions that no public header of the core declares may be used (core.h says which, and what is lost
+    /// without them).
+    static let knowsCore = trace_grpc_knows_core() != 0
+
     /// Initialises the core. Idempotent, any thread.
     static func initialize() { _ = once }
 }

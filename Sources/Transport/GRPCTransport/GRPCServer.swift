@@ -214,14 +214,19 @@ package import TraceModel
         withheld.begin()
         // After this pause a client that calls continuously waits for a withheld answer.
         usleep(Self.withholdingMicroseconds)
-        let isSent = unsafe trace_grpc_server_send_goaways(pointer) != 0
+        var unasked: Set<Int32> = []
+        if GRPCLibrary.knowsCore {
+            unsafe trace_grpc_send_goaways(pointer)
+        } else {
+            unasked = peers.sendAway(peers.openDescriptors)
+        }
         // The client's core has processed the GOAWAY by the time it gets the withheld answer.
-        if isSent { usleep(Self.withholdingMicroseconds) }
+        usleep(Self.withholdingMicroseconds)
         withheld.end()
-        guard isSent else { return }
         endStreams()
         while peers.openCount(now: WallClock.monotonic()) > 0, WallClock.monotonic() < deadline {
             usleep(2_000)
+            unasked = peers.sendAway(unasked)
         }
     }
 

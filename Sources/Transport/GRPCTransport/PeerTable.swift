@@ -169,6 +169,24 @@ final class PeerTable: Sendable {
         }
     }
 
+    /// The connections that were open at the last `openCount`.
+    var openDescriptors: Set<Int32> {
+        state.withLock { state in Set(state.entries.filter { $0.value.closed == nil }.keys) }
+    }
+
+    /// Sends a GOAWAY on the given connections, which asks clients to make their next calls on others. Returns those that
+    /// are still open and where it was not possible now, because a frame of the core was under way.
+    func sendAway(_ descriptors: Set<Int32>) -> Set<Int32> {
+        state.withLock { state in
+            descriptors.filter { descriptor in
+                guard let entry = state.entries[descriptor], entry.closed == nil,
+                    Self.inode(of: descriptor) == entry.inode
+                else { return false }
+                return !meters.sendAway(descriptor)
+            }
+        }
+    }
+
     /// Stops metering all connections.
     func endMetering() {
         state.withLock { state in for number in state.entries.keys { meters.end(number) } }
