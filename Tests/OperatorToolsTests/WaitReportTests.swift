@@ -1,4 +1,5 @@
 import ActivityMonitoring
+import Dispatch
 import SystemIO
 import TestSupport
 import Testing
@@ -197,5 +198,34 @@ import TraceModel
                 "1 window waits for its merge",
             ]
         )
+    }
+
+    /// A wait ends for `scripts/cluster stop`, but not before its condition was met, and only where that is asked for.
+    @Test func aStopThatWaitsEndsTheWait() throws {
+        let directory = try TemporaryDirectory()
+        try FileSystem.createDirectory("\(directory.path)/\(ClusterPaths.run)")
+        func wait(seconds: Int, isGivenUp: Bool) -> ReportedWait {
+            ReportedWait(
+                dataDirectory: directory.path,
+                timeoutSeconds: seconds,
+                remedy: "",
+                isGivenUpForStop: isGivenUp
+            )
+        }
+        #expect(try wait(seconds: 60, isGivenUp: true).run { 7 } == 7)
+        let stop = "\(directory.path)/\(ClusterPaths.stopWanted)"
+        let request = DedicatedThread("stop") { _ = try? File(stop, .readWrite) }
+        #expect(throws: WaitAbandoned.self) {
+            try wait(seconds: 60, isGivenUp: true).until { _ in false }
+        }
+        request.join()
+        #expect(throws: WaitExpired.self) {
+            try wait(seconds: 1, isGivenUp: false).until { _ in false }
+        }
+        let never = DispatchSemaphore(value: 0)
+        #expect(throws: WaitAbandoned.self) {
+            try wait(seconds: 60, isGivenUp: true).run { never.wait() }
+        }
+        never.signal()
     }
 }

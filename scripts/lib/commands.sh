@@ -326,7 +326,7 @@ cluster_move_slots() {
         status=0
         cluster_ask_for_move || status=$?
         [ "$status" -ne 0 ] || return 0
-        # 3: timed out; tracectl has printed what it was waiting for.
+        # 3: timed out, or given up for a stop; tracectl has said so.
         [ "$status" -ne 3 ] || return 1
         supervision_stop_wanted && return 1
         [ -z "$(workers_lost)" ] || return 1
@@ -341,21 +341,19 @@ cluster_ask_for_move() {
     cluster_unless_stopping scale scale "${settings[workers]}" --timeout "${flags[timeout]:-$scale_seconds}"
 }
 
-# Runs tracectl with ARGUMENTS for the command WHAT; gives up where the cluster is to stop meanwhile, and a scale also
-# where a worker turns out to be lost, whose slots cannot move.
+# Runs tracectl with ARGUMENTS for the command WHAT, which gives up where the cluster is to stop meanwhile. In the
+# background, so that a signal to this script ends it at once. A scale is given up also where a worker turns out to be
+# lost, whose slots cannot move: only the supervisor's script knows that.
 cluster_unless_stopping() {
     local what=$1 pid status=0
     shift
-    "$bin_dir/tracectl" "$@" --data "$data_dir" >&2 {lock_fd}>&- &
+    "$bin_dir/tracectl" "$@" --unless-stopping "$what" --data "$data_dir" >&2 {lock_fd}>&- &
     pid=$!
     trap 'kill "$pid"; exit 130' INT TERM
-    while [ -e "/proc/$pid" ] && ! processes_zombie "$pid"; do
-        if supervision_stop_wanted; then
-            complain "the cluster is to stop, so this $what is given up"
-            kill "$pid" && break
-        fi
-        if [ "$what" = scale ] && [ -n "$(workers_lost)" ]; then
-            kill "$pid" && break
+    while [ "$what" = scale ] && [ -e "/proc/$pid" ] && ! processes_zombie "$pid"; do
+        if [ -n "$(workers_lost)" ]; then
+            kill "$pid"
+            break
         fi
         sleep 0.1
     done

@@ -19,6 +19,8 @@ package enum ClusterPaths {
     /// Damaged files that were moved out of the way; nothing reads them.
     package static let damaged = "damaged"
     package static let run = "run"
+    /// While it exists, `scripts/cluster stop` waits for another command to end.
+    package static let stopWanted = "\(run)/stop-wanted"
     /// Dead letters: events that were set aside (`DeadLetterName`).
     package static let deadLetters = "deadletters"
     /// The operator's anomaly rules; optional.

@@ -178,7 +178,7 @@ final class LazyTimeZone {
 /// The time limit of a command that waits for the cluster. It reports what it waits for every few seconds on standard
 /// error.
 struct WaitOptions: ParsableArguments {
-    /// The exit code of a timeout: the cluster continues with the request, and nothing is lost.
+    /// The exit code where the wait was given up: the cluster continues with the request, and nothing is lost.
     static let expired = ExitCode(3)
 
     @Option(
@@ -188,6 +188,15 @@ struct WaitOptions: ParsableArguments {
         )
     )
     var timeout: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Give up where the cluster is to stop meanwhile; the name of the waiting command.",
+            valueName: "command",
+            visibility: .private
+        )
+    )
+    var unlessStopping: String?
 
     func validate() throws {
         guard let timeout else { return }
@@ -214,13 +223,18 @@ struct WaitOptions: ParsableArguments {
             remedy:
                 "Nothing acknowledged is lost: the log keeps it. See tracectl status and the logs of the processes"
                 + " named; restart one with scripts/cluster restart NAME, or set aside what a worker cannot process"
-                + " with tracectl skip NAME"
+                + " with tracectl skip NAME",
+            isGivenUpForStop: unlessStopping != nil
         )
     }
 
     private func expiring<Value>(_ body: () throws -> Value) throws -> Value {
         do { return try body() } catch let error as WaitExpired {
             Terminal.error.line("Error: \(error)")
+            throw Self.expired
+        } catch is WaitAbandoned {
+            let command = unlessStopping ?? "command"
+            Terminal.error.line("error: the cluster is to stop, so this \(command) is given up")
             throw Self.expired
         }
     }

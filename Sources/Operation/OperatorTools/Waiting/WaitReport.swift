@@ -39,27 +39,40 @@ package struct WaitExpired: Error, CustomStringConvertible {
     }
 }
 
+/// A command's wait was given up because the cluster is to stop.
+package struct WaitAbandoned: Error {}
+
 /// Waits for the cluster on behalf of an operator's command and reports what it waits for every few seconds.
 package struct ReportedWait {
     /// The interval of these reports.
     private static let reportSeconds = 5
+    /// The interval at which `isGivenUpForStop` is checked.
+    private static let stopPollNanoseconds: Int64 = 100_000_000
 
     /// Absolute, because the call may change the working directory.
     private let dataDirectory: String
     private let timeoutSeconds: Int?
     private let remedy: String
+    private let isGivenUpForStop: Bool
 
     /// - Parameters:
     /// - timeoutSeconds: The time limit; nil means none.
     /// - remedy: What the operator can do after a timeout.
-    package init(dataDirectory: String, timeoutSeconds: Int?, remedy: String) {
+    /// - isGivenUpForStop: Whether to give up where another command waits to stop the cluster.
+    package init(
+        dataDirectory: String,
+        timeoutSeconds: Int?,
+        remedy: String,
+        isGivenUpForStop: Bool = false
+    ) {
+        self.isGivenUpForStop = isGivenUpForStop
         self.dataDirectory = FileSystem.realPath(dataDirectory) ?? dataDirectory
         self.timeoutSeconds = timeoutSeconds
         self.remedy = remedy
     }
 
     /// Runs `call` on its own thread and returns its result.
-    /// - Throws: `WaitExpired` on timeout. The thread keeps running then, so the process should end.
+    /// - Throws: `WaitExpired` on timeout, `WaitAbandoned`. The thread keeps running then, so the process should end.
     package func run<Value: Sendable>(
         _ call: @escaping @Sendable () throws -> Value
     ) throws -> Value {
@@ -69,7 +82,7 @@ package struct ReportedWait {
     }
 
     /// Polls the status five times a second and returns once the condition is met.
-    /// - Throws: `WaitExpired` on timeout.
+    /// - Throws: `WaitExpired` on timeout, `WaitAbandoned`.
     package func until(_ isMet: (ClusterStatus) -> Bool) throws {
         let query = StatusQuery(dataDirectory: dataDirectory, metrics: nil)
         try wait { until -> Void? in
@@ -91,13 +104,26 @@ package struct ReportedWait {
         var next = began
         while true {
             next += Int64(Self.reportSeconds) * 1_000_000_000
-            if let value = step(min(next, end)) { return value }
+            if let value = try self.step(step, until: min(next, end)) { return value }
             let now = WallClock.monotonic()
             let waited = Int((now - began) / 1_000_000_000)
             let lines = lines(of: &report, waited: waited)
             if now >= end { throw WaitExpired(seconds: waited, lines: lines, remedy: remedy) }
             Terminal.error.line("Waiting for \(waited) s: \(lines.joined(separator: "; "))")
         }
+    }
+
+    /// Runs `step` until the given time; where the wait is given up for a stop, in pieces.
+    private func step<Value>(_ step: (Int64) -> Value?, until: Int64) throws -> Value? {
+        guard isGivenUpForStop else { return step(until) }
+        let stop = "\(dataDirectory)/\(ClusterPaths.stopWanted)"
+        repeat {
+            if FileSystem.exists(stop) { throw WaitAbandoned() }
+            if let value = step(min(until, WallClock.monotonic() + Self.stopPollNanoseconds)) {
+                return value
+            }
+        } while WallClock.monotonic() < until
+        return nil
     }
 
     private func lines(of report: inout WaitReport, waited: Int) -> [String] {
