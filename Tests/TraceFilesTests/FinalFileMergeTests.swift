@@ -209,6 +209,15 @@ struct FinalFileMergeTests {
         )
     }
 
+    /// The begin of the call is in no file that is left.
+    @Test func aRepeatedCallIsClippedWhereItsWindowBeginsLater() throws {
+        let archive = try Archive()
+        try archive.add(2, [Self.continued(10, 1), Self.entry(30, 2), Self.exit(40, 1)])
+        try archive.add(3, [Self.continued(30, 2), Self.exit(50, 2)])
+        let events = try archive.read(from: Self.at(20)).filter { !$0.hasPrefix("M") }
+        #expect(events == ["B20 1", "B30 2", "E40 1", "E50 2"])
+    }
+
     // MARK: Clipping
 
     private static let outer = "\\\"outer\\\" <1>"
@@ -291,7 +300,7 @@ struct FinalFileMergeTests {
         #expect(try clipped(archive, from: nil, to: 9).isEmpty)
     }
 
-    @Test func clippedEventsHaveTheFormOfRepeatedOnes() throws {
+    @Test func clippedEventsHaveTheFormOfRepeatedOnesAndAreMarked() throws {
         let archive = try clippable()
         let events = try archive.events(
             TraceSelection(resource: .function, from: Self.at(20), to: Self.at(21), host: "a")
@@ -301,10 +310,11 @@ struct FinalFileMergeTests {
         #expect(events.map { $0["ph"] as? String } == ["B", "B", "E", "E"])
         #expect(events.map { $0["cat"] as? String } == ["continued", "continued", nil, nil])
         #expect(
-            events.map { ($0["args"] as? [String: Int]) } == [
-                ["cookie": 1], ["cookie": 3], nil, nil,
+            events.prefix(2).map { ($0["args"] as? [String: Int]) } == [
+                ["cookie": 1, "began": Self.start + 10], ["cookie": 3, "began": Self.start + 15],
             ]
         )
+        #expect(events.suffix(2).allSatisfy { $0["args"] as? [String: Bool] == ["clipped": true] })
         #expect(events.allSatisfy { $0["pid"] as? Int == 7 && $0["tid"] as? Int == 7 })
     }
 

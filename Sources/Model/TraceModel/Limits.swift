@@ -453,6 +453,14 @@
     package static let profileNamesBytesMax = 64 << 20
     /// Processes without call paths that are named.
     package static let profileSampledMax = 1_024
+    /// The least limit of a trace of all resources.
+    package static let traceBytesMin = 64 << 10
+    /// Processes in a trace of all resources.
+    package static let traceProcessesMax = 262_144
+    /// Threads whose names are known to be written in a trace of all resources.
+    package static let traceThreadsMax = 1_048_576
+    /// Names of processes and threads that are in memory while a trace of all resources is written.
+    package static let traceNamesBytesMax = 64 << 20
     /// Events in one batch of the tools.
     package static let toolBatchEvents = 500
     /// Processes that `tracectl agent` samples; further ones are counted only.

@@ -60,6 +60,8 @@ final class FinalFile {
     private(set) var columns: [UInt8] = []
     /// The host of a trace as a JSON string with its quotes; empty if the file names none.
     private(set) var host: [UInt8] = []
+    /// The number of the window of a trace; 0 if the file names none.
+    private(set) var window: UInt64 = 0
 
     private(set) var content = Content.event
     private(set) var row = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
@@ -67,6 +69,7 @@ final class FinalFile {
     private(set) var pid: UInt32 = 0
 
     private let reader: RecordReader
+    var isCompressed: Bool { reader.isCompressed }
     /// Whether a table has all columns, of which the last two are the host and the time in nanoseconds. Otherwise it
     /// has the original columns only, and the first one is the time in milliseconds.
     private(set) var hasAllColumns = true
@@ -88,6 +91,15 @@ final class FinalFile {
         let directory = "\(ClusterPaths.output)/\(kind.directory)"
         let path = root.isEmpty ? directory : "\(root)/\(directory)"
         return try FileSystem.list(path).filter(isWanted).map { "\(path)/\($0)" }
+    }
+
+    /// Returns the sorted paths of the traces or tables of one resource, see above.
+    static func paths(of kind: OutputKind, _ resource: Resource, root: String) throws -> [String] {
+        let prefix = "\(resource.name)_trace_"
+        let endings = endings(".json") + endings(".csv")
+        return try paths(of: kind, root: root) { name in
+            name.hasPrefix(prefix) && endings.contains { name.hasSuffix($0) }
+        }
     }
 
     // MARK: Rows
@@ -116,6 +128,9 @@ final class FinalFile {
             let name = unsafe parser.text()
         {
             host = unsafe Array(name)
+            if parser.skip(",\"stem\":"), unsafe parser.text() != nil, parser.skip(",\"window\":") {
+                window = parser.number() ?? 0
+            }
         }
     }
 

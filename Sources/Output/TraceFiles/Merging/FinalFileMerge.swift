@@ -22,10 +22,23 @@ final class FinalFileMerge {
         let row: [UInt8]
     }
 
+    /// A row of the merge, valid until the next one. `ts` and `pid` are only those of events.
+    @safe
+    struct Row {
+        let bytes: UnsafeRawBufferPointer
+        let content: FinalFile.Content
+        let ts: EpochNanoseconds
+        let pid: UInt32
+        /// The hash of the file's host.
+        let host: UInt64
+    }
+
     private let selection: RowSelection
     private let kind: FinalFile.Kind
     private let clipsCalls: Bool
+    private let readsNames: Bool
     private let filesMax: Int
+    private let onRow: () throws -> Void
     /// The selected host as files write it; nil to select all hosts.
     private let hostTexts: [[UInt8]]?
     /// Files not yet opened, latest first.
@@ -41,24 +54,31 @@ final class FinalFileMerge {
     /// The file whose row was returned last, and the host of that row.
     private var current: Int?
     private var currentHost: UInt64 = 0
-    private var calls = SpanCalls()
+    /// The open calls, as far as they are tracked: those at the start of the time span after `begin`.
+    var calls = SpanCalls()
     /// Calls that begin at `openedAt`.
     private var opened: Set<OpenedCall> = []
     private var openedAt = EpochNanoseconds.min
     private var held = RawBuffer()
 
-    /// Reads the beginning of each file. `clipsCalls`: whether the files are traces of calls. `filesMax`: the limit of
-    /// files that overlap in time.
+    /// Reads the beginning of each file. `clipsCalls`: whether the files are traces of calls. `readsNames`: whether the
+    /// merge returns the names that follow the events of a trace; otherwise no file is read beyond the time span.
+    /// `filesMax`: the limit of files that overlap in time. `onRow` is called for each row that is read, also for those
+    /// that are not selected; it throws to end the merge.
     /// - Throws: `TraceError` if a file is damaged; `SystemError`.
     init(
         _ paths: [String],
         _ kind: FinalFile.Kind,
         _ selection: RowSelection,
         clipsCalls: Bool,
-        filesMax: Int
+        readsNames: Bool = true,
+        filesMax: Int,
+        onRow: @escaping () throws -> Void = {}
     ) throws {
         self.selection = selection
         self.clipsCalls = clipsCalls
+        self.readsNames = readsNames
+        self.onRow = onRow
         self.kind = kind
         self.filesMax = filesMax
         hostTexts = selection.hostTexts(kind)
@@ -116,18 +136,27 @@ final class FinalFileMerge {
     func forEachRow(
         _ body: (_ row: UnsafeRawBufferPointer, _ content: FinalFile.Content) throws -> Void
     ) throws {
+        try unsafe begin { try unsafe body($0, .name) }
         if clipsCalls, let from = selection.from {
-            try unsafe readEarlyRows(before: from) { try unsafe body($0, .name) }
-            try unsafe calls.forEachOpening(at: from) { try unsafe body($0, .event) }
+            try unsafe calls.forEachOpening(at: from) { row, _ in try unsafe body(row, .event) }
         }
         let end = clipsCalls ? selection.to : nil
-        while let (row, content) = unsafe try next() {
-            if end != nil, content == .event, let event = unsafe EventRow(row) {
-                try calls.take(event, host: currentHost)
+        while let row = try next() {
+            if end != nil, row.content == .event, let event = unsafe EventRow(row.bytes) {
+                try calls.take(event, host: row.host)
             }
-            try unsafe body(row, content)
+            try unsafe body(row.bytes, row.content)
         }
-        if let end { try unsafe calls.forEachClosing(at: end) { try unsafe body($0, .event) } }
+        if let end {
+            try unsafe calls.forEachClosing(at: end) { row, _ in try unsafe body(row, .event) }
+        }
+    }
+
+    /// Reads what precedes the time span, and finds the calls that are open at its start (`calls`). To be called once,
+    /// before `next`. `name` receives the names of files that end before the time span. Blocks.
+    func begin(name: (UnsafeRawBufferPointer) throws -> Void) throws {
+        guard clipsCalls, let from = selection.from else { return }
+        try unsafe readEarlyRows(before: from, name: name)
     }
 
     /// Finds the calls that are open at the start of the time span, host by host.
@@ -143,7 +172,8 @@ final class FinalFileMerge {
                 host: host,
                 before: from,
                 selection,
-                filesMax: filesMax
+                filesMax: filesMax,
+                onRow: onRow
             )
             try unsafe early.run(into: &calls, name: name)
             open += early.open
@@ -161,9 +191,10 @@ final class FinalFileMerge {
         )
     }
 
-    /// Returns the next selected row, valid until the next call; nil after the last one.
-    private func next() throws -> (row: UnsafeRawBufferPointer, content: FinalFile.Content)? {
+    /// Returns the next selected row, valid until the next call; nil after the last one. Blocks.
+    func next() throws -> Row? {
         while true {
+            try onRow()
             try moveOn()
             try openDue()
             let first = firstOpen
@@ -173,17 +204,23 @@ final class FinalFileMerge {
                 currentHost = last.host
                 held.removeAll()
                 unsafe last.row.withUnsafeBytes { unsafe held.append($0) }
-                return unsafe (held.bytes, .event)
+                return unsafe Row(
+                    bytes: held.bytes,
+                    content: .event,
+                    ts: last.ts,
+                    pid: last.pid,
+                    host: last.host
+                )
             }
             guard let first else { return nil }
             current = first
             let file = open[first]
             if file.content == .name {
                 guard selection.holds(pid: file.pid) else { continue }
-                return unsafe (file.row, .name)
+                return unsafe row(file.row, of: file)
             }
-            // The names of a trace follow its events, so a trace is read to its end.
-            if kind != .json, let to = selection.to, file.ts > to { return nil }
+            // The names of a trace follow its events, so a trace whose names are wanted is read to its end.
+            if kind != .json || !readsNames, let to = selection.to, file.ts > to { return nil }
             let event = EventRow(file)
             guard selection.holds(ts: file.ts, pid: file.pid), isOfHost(file),
                 isFirstOpening(event, of: file)
@@ -191,15 +228,30 @@ final class FinalFileMerge {
                 continue
             }
             currentHost = hosts[file.rank] ?? 0
-            return unsafe (ending(event, file.row) ?? file.row, .event)
+            return unsafe row(ending(event, file.row) ?? file.row, of: file)
         }
+    }
+
+    private func row(_ bytes: UnsafeRawBufferPointer, of file: FinalFile) -> Row {
+        unsafe Row(
+            bytes: bytes,
+            content: file.content,
+            ts: file.ts,
+            pid: file.pid,
+            host: hosts[file.rank] ?? 0
+        )
     }
 
     /// Moves past the row that was returned last.
     private func moveOn() throws {
         guard let current else { return }
         self.current = nil
-        if try !open[current].next() { open.remove(at: current) }
+        if try !hasRow(open[current]) { open.remove(at: current) }
+    }
+
+    /// Moves to the next row that the merge may return; returns false if there is none.
+    private func hasRow(_ file: FinalFile) throws -> Bool {
+        try file.next() && (readsNames || file.content == .event)
     }
 
     /// Opens the files that may contain the next row.
@@ -225,7 +277,8 @@ final class FinalFileMerge {
     /// Moves to the first row in the time span that is not a held continued call; returns false if there is none.
     private func skipEarly(_ file: FinalFile) throws -> Bool {
         var isLeading = true
-        while try file.next() {
+        while try hasRow(file) {
+            try onRow()
             if file.content == .name { return true }
             if isLeading, let call = OpenedCall(file, host: hosts[file.rank] ?? 0), call.isContinued
             {

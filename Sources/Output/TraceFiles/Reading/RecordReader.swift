@@ -98,6 +98,7 @@ final class RecordReader {
     let path: String
     private let file: FileSource
     private let expander: ExpandingReader?
+    var isCompressed: Bool { expander != nil }
     private var expanded: [UInt8] = []
     private var buffer: RawBuffer
     private var position = 0

@@ -13,7 +13,9 @@ struct SpanCalls {
 
     private var threads: [Thread: OpenSlices] = [:]
     private var begun: UInt64 = 0
+    /// The memory of all open calls.
     private var openBytes = 0
+    private var openCount = 0
     private let openBytesMax: Int
     /// Idle threads are forgotten at this number of threads. Doubled while most threads are not idle.
     private var threadsMax = 1_024
@@ -26,24 +28,48 @@ struct SpanCalls {
 
     // MARK: Rows
 
-    /// Processes the next row of a host, in order of time. Ignores rows that neither begin nor end a call, and
-    /// continued calls that are already open.
+    /// Processes the next row of a host, in order of time. Returns false for rows that change nothing: those that
+    /// neither begin nor end a call, ends of calls that are not open, and continued calls that are already open.
     /// - Throws: `TraceError(.exhausted)` if too many calls are open.
-    mutating func take(_ row: EventRow, host: UInt64) throws(TraceError) {
-        guard let call = row.call, let tid = row.tid else { return }
+    @discardableResult mutating func take(
+        _ row: EventRow,
+        host: UInt64
+    ) throws(TraceError) -> Bool {
+        guard let call = row.call, let tid = row.tid else { return false }
         let thread = Thread(host: host, pid: row.pid, tid: tid)
         let cost = unsafe call.name.count + Self.fixedBytes
         switch call.phase {
         case .begin:
             if threads.count >= threadsMax { forgetIdle() }
-            if call.isContinued, threads[thread]?.isOpen(call, ts: row.ts) == true { return }
+            if call.isContinued, threads[thread]?.isOpen(call, ts: row.ts) == true {
+                return false
+            }
             openBytes += cost
+            openCount += 1
             guard openBytes <= openBytesMax else { throw Self.tooMany() }
             begun += 1
             threads[thread, default: OpenSlices()].begin(call, ts: row.ts, order: begun)
-        case .end: if threads[thread]?.end(call) == true { openBytes -= cost }
+        case .end:
+            guard threads[thread]?.end(call) == true else { return false }
+            openBytes -= cost
+            openCount -= 1
         }
+        return true
     }
+
+    /// The hashes of the hosts of all open calls.
+    var openHosts: Set<UInt64> {
+        Set(threads.lazy.filter { !$0.value.slices.isEmpty }.map(\.key.host))
+    }
+
+    /// An upper bound of the bytes that `forEachClosing` makes, with a separator for each event.
+    var closingBytes: Int { openBytes + openCount * (Self.closingFixedBytes - Self.fixedBytes) }
+
+    /// An upper bound of the bytes that a call with a name of `nameBytes` bytes adds to `closingBytes`.
+    static func closingBytes(nameBytes: Int) -> Int { nameBytes + closingFixedBytes }
+
+    /// More than an event of `appendClippedEnd` without the name, and its separator.
+    private static let closingFixedBytes = 128
 
     private mutating func forgetIdle() {
         threads = threads.filter { !$0.value.slices.isEmpty }
@@ -60,27 +86,33 @@ struct SpanCalls {
 
     // MARK: Clipping
 
-    /// Calls `body` with a `B` event at `ts` for each open call, as a window's file repeats continued calls. Outer
-    /// calls come before inner ones.
+    /// Calls `body` with a `B` event at `ts` for each open call, as a window's file repeats continued calls, and the hash
+    /// of its host. The argument `began` says when the call began. Outer calls come before inner ones.
     func forEachOpening(
         at ts: EpochNanoseconds,
-        _ body: (UnsafeRawBufferPointer) throws -> Void
+        _ body: (_ row: UnsafeRawBufferPointer, _ host: UInt64) throws -> Void
     ) rethrows {
         var text = RawBuffer()
         for (thread, slice) in openCalls {
             text.removeAll()
-            text.appendContinuedCall(ts: ts, pid: thread.pid, tid: thread.tid, cookie: slice.cookie)
-            {
+            text.appendClippedBegin(
+                ts: ts,
+                began: slice.ts,
+                pid: thread.pid,
+                tid: thread.tid,
+                cookie: slice.cookie
+            ) {
                 append(nameOf: slice, thread, to: &$0)
             }
-            try unsafe body(text.bytes)
+            try unsafe body(text.bytes, thread.host)
         }
     }
 
-    /// Calls `body` with an `E` event at `ts` for each open call. Inner calls come before outer ones.
+    /// Calls `body` with an `E` event at `ts` for each open call, and the hash of its host. Inner calls come before outer
+    /// ones.
     func forEachClosing(
         at ts: EpochNanoseconds,
-        _ body: (UnsafeRawBufferPointer) throws -> Void
+        _ body: (_ row: UnsafeRawBufferPointer, _ host: UInt64) throws -> Void
     ) rethrows {
         var text = RawBuffer()
         for (thread, slice) in openCalls.reversed() {
@@ -88,7 +120,7 @@ struct SpanCalls {
             text.appendClippedEnd(ts: ts, pid: thread.pid, tid: thread.tid) {
                 append(nameOf: slice, thread, to: &$0)
             }
-            try unsafe body(text.bytes)
+            try unsafe body(text.bytes, thread.host)
         }
     }
 
@@ -130,6 +162,7 @@ struct EarlyRows {
     private let end: EpochNanoseconds
     private let selection: RowSelection
     private let filesMax: Int
+    private let onRow: () throws -> Void
     /// Ordered by due time, earliest last.
     private(set) var waiting: [Waiting]
     /// After `run`: the files whose next row is in the time span.
@@ -138,19 +171,23 @@ struct EarlyRows {
     private var pending: [Pending] = []
 
     /// Prepares to read the files of one host, given by rank, up to `end`, the start of the time span in nanoseconds
-    /// since the epoch.
+    /// since the epoch. `onRow` is called for each row and throws to end the reading.
     init(
         _ files: [Waiting],
         host: UInt64,
         before end: EpochNanoseconds,
         _ selection: RowSelection,
-        filesMax: Int
+        filesMax: Int,
+        onRow: @escaping () throws -> Void
     ) {
+        self.onRow = onRow
         self.host = host
         self.end = end
         self.selection = selection
         self.filesMax = filesMax
         var files = files
+        // The calls that the first file continues have begun in no other.
+        if !files.isEmpty { files[0].due = .min }
         for index in files.indices.dropLast().reversed() {
             files[index].due = min(files[index].due, files[index + 1].due)
         }
@@ -165,6 +202,7 @@ struct EarlyRows {
         name: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
         while true {
+            try onRow()
             try unsafe openDue(&calls, name)
             let first = firstOpen
             let ts = first.map { open[$0].ts } ?? .max

@@ -112,7 +112,7 @@ package final class TraceFileReader {
         piece.append(BuildInfo.version)
         piece.append("\"},\"traceEvents\":[")
         let merge = try FinalFileMerge(
-            try paths(of: .json),
+            try FinalFile.paths(of: .json, selection.resource, root: root),
             .json,
             selection.rows,
             clipsCalls: selection.resource == .function,
@@ -134,7 +134,7 @@ package final class TraceFileReader {
     /// - Throws: `TraceError` if a file is damaged, too many overlap, files have different columns or none for the
     ///   selected host, or the original server has no table of the resource; whatever `write` throws.
     package func writeCSV(_ columns: CSVColumns = .all) throws {
-        let paths = try paths(of: .csv)
+        let paths = try FinalFile.paths(of: .csv, selection.resource, root: root)
         guard columns == .original else {
             guard let header = try commonHeader(of: paths) else { return }
             unsafe header.withUnsafeBytes { unsafe piece.append($0) }
@@ -179,14 +179,6 @@ package final class TraceFileReader {
     }
 
     // MARK: Files
-
-    private func paths(of kind: OutputKind) throws -> [String] {
-        let prefix = "\(selection.resource.name)_trace_"
-        let endings = FinalFile.endings(".json") + FinalFile.endings(".csv")
-        return try FinalFile.paths(of: kind, root: root) { name in
-            name.hasPrefix(prefix) && endings.contains { name.hasSuffix($0) }
-        }
-    }
 
     /// Returns the column names common to all tables; nil if there are no tables. With `original`, they are reduced and
     /// end in a line end.

@@ -21,6 +21,30 @@ extension RawBuffer {
         cookie: Int64,
         name: (inout RawBuffer) -> Void
     ) {
+        appendContinuedCall(ts: ts, pid: pid, tid: tid, cookie: cookie, began: nil, name: name)
+    }
+
+    /// Like `appendContinuedCall`, for a call that is clipped to a document that begins at `ts`. The argument `began` says
+    /// when the call began.
+    mutating func appendClippedBegin(
+        ts: EpochNanoseconds,
+        began: EpochNanoseconds,
+        pid: UInt32,
+        tid: UInt32,
+        cookie: Int64,
+        name: (inout RawBuffer) -> Void
+    ) {
+        appendContinuedCall(ts: ts, pid: pid, tid: tid, cookie: cookie, began: began, name: name)
+    }
+
+    private mutating func appendContinuedCall(
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        tid: UInt32,
+        cookie: Int64,
+        began: EpochNanoseconds?,
+        name: (inout RawBuffer) -> Void
+    ) {
         appendEventStart(ts: ts, pid: pid)
         append("\"tid\":")
         appendDecimal(tid)
@@ -28,11 +52,15 @@ extension RawBuffer {
         name(&self)
         append(",\"args\":{\"cookie\":")
         appendDecimal(cookie)
+        if let began {
+            append(",\"began\":")
+            appendMicroseconds(ns: began)
+        }
         append("}}")
     }
 
     /// Appends an end event for a call that continues after the end of the document. It has no category, because no
-    /// received event ends the call. `name` appends the name as a JSON string.
+    /// received event ends the call, and the argument `clipped`. `name` appends the name as a JSON string.
     package mutating func appendClippedEnd(
         ts: EpochNanoseconds,
         pid: UInt32,
@@ -44,7 +72,7 @@ extension RawBuffer {
         appendDecimal(tid)
         append(",\"ph\":\"E\",\"name\":")
         name(&self)
-        append("}")
+        append(",\"args\":{\"clipped\":true}}")
     }
 
     /// Returns the part of a text that is shown: the longest beginning that `Limits.nameBytesMax` and
