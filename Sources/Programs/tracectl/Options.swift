@@ -29,6 +29,34 @@ extension Resource: ExpressibleByArgument {
     static var nameList: String { allCases.map(\.name).joined(separator: ", ") }
 }
 
+/// One resource, or all of them.
+enum ResourceChoice: ExpressibleByArgument {
+    case one(Resource)
+    case all
+
+    init?(argument: String) {
+        if argument == "all" {
+            self = .all
+        } else if let resource = Resource(argument: argument) {
+            self = .one(resource)
+        } else {
+            return nil
+        }
+    }
+
+    static var allValueStrings: [String] { Resource.allValueStrings + ["all"] }
+}
+
+/// A number of bytes as users write it: `1000000`, `100M`.
+struct ByteCount: ExpressibleByArgument {
+    let bytes: Int
+
+    init?(argument: String) {
+        guard let bytes = UnitNumber.bytes(argument).flatMap(Int.init(exactly:)) else { return nil }
+        self.bytes = bytes
+    }
+}
+
 extension Semantics: ExpressibleByArgument {
     public init?(argument: String) { self.init(name: argument) }
 

@@ -21,6 +21,8 @@ struct CatCommand: ParsableCommand {
               tracectl cat --resource function --from '2026-05-01 14:00:00.5'
               tracectl cat --resource io --host web-1 --to 2026-05-01T12:00:00Z
 
+            --resource all writes what tracectl trace writes without its options: one trace of all resources.
+
             Tables that were written with the setting csv_columns = original have times in milliseconds and no \
             hosts. --columns original makes such a table of any files, also of files of both kinds.
             """
@@ -28,8 +30,8 @@ struct CatCommand: ParsableCommand {
 
     @OptionGroup var data: DataOptions
 
-    @Option(help: ArgumentHelp("One of \(Resource.nameList).", valueName: "resource")) var resource:
-        Resource
+    @Option(help: ArgumentHelp("One of \(Resource.nameList), or all.", valueName: "resource"))
+    var resource: ResourceChoice
 
     @OptionGroup var span: SpanOptions
 
@@ -52,11 +54,21 @@ struct CatCommand: ParsableCommand {
         if columns == .original, format != .csv {
             throw ValidationError("--columns goes with --format csv")
         }
+        if case .all = resource, format == .csv {
+            throw ValidationError(
+                "Tables of different resources have different columns: name one resource, or use --format json"
+            )
+        }
     }
 
     func run() throws {
         let zone = LazyTimeZone(data)
         let (from, to) = try span.resolved { try zone.rules() }
+        guard case .one(let resource) = resource else {
+            let selection = CombinedTraceSelection(from: from, to: to, pid: pid, host: host)
+            _ = try TraceRun(dataDirectory: data.directory, selection: selection).run()
+            return
+        }
         let selection = TraceSelection(resource: resource, from: from, to: to, pid: pid, host: host)
         try CatRun(
             dataDirectory: data.directory,

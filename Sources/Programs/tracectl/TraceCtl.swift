@@ -20,7 +20,8 @@ import TraceModel
 
             Reading results (--data again; the cluster need not run):
               tracectl summary --top 5
-              tracectl cat --resource function --pid 4711 > part.json
+              tracectl trace --from '2026-05-01 14:00:00' --output part.json.gz
+              tracectl cat --resource function --pid 4711 --format csv
               tracectl anomalies --rule slow_call
               tracectl top --by self
               tracectl flame --format svg > flame.svg
@@ -41,8 +42,8 @@ import TraceModel
             WaitCommand.self,
             SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self,
             SummaryCommand.self,
-            CatCommand.self, AnomaliesCommand.self, FlameCommand.self, TopCommand.self,
-            DiffCommand.self, LogCommand.self, SendCommand.self,
+            CatCommand.self, TraceCommand.self, AnomaliesCommand.self, FlameCommand.self,
+            TopCommand.self, DiffCommand.self, LogCommand.self, SendCommand.self,
             AgentCommand.self,
             ImportCommand.self, ListenCommand.self, ConfigCommand.self, PortsCommand.self,
         ]
