@@ -109,13 +109,18 @@ package final class Aggregator: Sendable {
         pages = try PageThread(shared: shared, archive: archive, pid: UInt32(getpid()), log: log)
         charts = try ChartThread(shared: shared, log: log)
         fabric = FabricThread(
+            AggregationState(
+                marks: marks,
+                areMarksLost: saved.lost != nil,
+                incarnation: incarnation,
+                pid: UInt32(getpid()),
+                now: WallClock.monotonic()
+            ),
             shared: shared,
             merges: merges,
             journal: journal,
-            ledger: WindowLedger(marks: marks, isLost: saved.lost != nil),
             rebuildProgram: configuration.rebuildProgram,
             http: http,
-            incarnation: incarnation,
             wakeup: wakeup,
             log: log
         )

@@ -4,7 +4,7 @@ import TraceModel
 import ZeroMQ
 
 /// A process at the other end of the fabric, identified by its socket's name, for example `function.0.e17`.
-struct Peer: Hashable, Sendable {
+struct Peer: Hashable, Sendable, CustomStringConvertible {
     let routingID: RoutingID
     let process: String
     let incarnation: UInt64
@@ -21,6 +21,8 @@ struct Peer: Hashable, Sendable {
         self.process = process
         self.incarnation = incarnation
     }
+
+    var description: String { routingID.description }
 
     var worker: WorkerName? { WorkerName(process) }
 

@@ -6,7 +6,7 @@ import TraceModel
 /// A resource's windows are merged in order, one at a time. A window is complete when the ranges announced for it
 /// join from the last merged window's barrier to its own in each of the 256 slots; the first window begins at 0.
 /// Announcements may arrive twice, late, and from several owners of a slot.
-struct WindowLedger {
+struct WindowLedger: Sendable {
     /// Response to an announcement.
     enum Answer: Equatable {
         case accepted
@@ -17,7 +17,7 @@ struct WindowLedger {
     }
 
     /// A window that is announced and not yet merged.
-    private struct Window {
+    private struct Window: Sendable {
         var barrierLSN: LSN
         var stem: String
         var announcements: [WorkerName: SegmentsClosed] = [:]
@@ -25,7 +25,7 @@ struct WindowLedger {
     }
 
     /// The windows of one resource.
-    private struct Lane {
+    private struct Lane: Sendable {
         var mark: MergedMark?
         /// LSN at which the first window begins; nil if the mark is lost.
         var start: LSN?
@@ -33,9 +33,15 @@ struct WindowLedger {
     }
 
     private var lanes: [Resource: Lane] = [:]
+    private let faults: AggregatorFaults
 
     /// Creates the ledger. `isLost` says that marks existed and cannot be read any more.
-    init(marks: [Resource: MergedMark] = [:], isLost: Bool = false) {
+    init(
+        marks: [Resource: MergedMark] = [:],
+        isLost: Bool = false,
+        faults: AggregatorFaults = []
+    ) {
+        self.faults = faults
         for resource in Resource.allCases {
             let mark = marks[resource]
             let start = mark == nil && !isLost ? 0 : mark?.barrierLSN
@@ -82,7 +88,7 @@ struct WindowLedger {
                 let window = lane.windows[number],
                 !window.isMerging
             else { continue }
-            if coverage(of: resource, window) == .complete {
+            if faults.contains(.partialWindows) || coverage(of: resource, window) == .complete {
                 return begin(number, of: resource, Array(window.announcements.values))
             }
             if let (last, announcements) = Self.joined(lane, from: number) {
