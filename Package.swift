@@ -467,9 +467,8 @@ let package = Package(
             dependencies: [
                 "AggregatorRole", "CGRPC", "ClusterMessages", "GRPCTransport", "IngestLog",
                 "RouterRole", "SystemIO",
-                "TestSupport", "TraceFiles", "TraceModel", "TraceProcessing", "TraceSummaries",
-                "TraceTime",
-                "TraceWire", "WorkerRole", "ZeroMQ", logging,
+                "TestSupport", "TraceFiles", "TraceMetrics", "TraceModel", "TraceProcessing",
+                "TraceSummaries", "TraceTime", "TraceWire", "WorkerRole", "ZeroMQ", logging,
             ],
             swiftSettings: strict
         ),

@@ -1,3 +1,4 @@
+@testable import AggregatorRole
 @testable import RouterRole
 @testable import WorkerRole
 
@@ -22,6 +23,9 @@ enum PlantedBug: CaseIterable, Sendable {
     case unsentShares
     case servedWhileHeld
     case trimmedToApplied
+    // Bugs in the aggregator's own code: see `AggregatorFaults`.
+    case partialWindows
+    case unsavedMarks
 
     /// The bug as a fault of the worker; nil if it is elsewhere.
     var workerFault: WorkerFaults? {
@@ -34,9 +38,11 @@ enum PlantedBug: CaseIterable, Sendable {
     }
 
     /// The bug as a fault of the router; nil if it is elsewhere.
-    var fault: RouterFaults? {
+    var routerFault: RouterFaults? {
         switch self {
-        case .lyingDataSync, .noDirectorySync, .checkpointBeforeRows, .announceBeforeCheckpoint: nil
+        case .lyingDataSync, .noDirectorySync, .checkpointBeforeRows, .announceBeforeCheckpoint,
+            .partialWindows, .unsavedMarks:
+            nil
         case .openGates: .openGates
         case .ackBeforeCommit: .ackBeforeCommit
         case .forgottenBatches: .forgottenBatches
@@ -47,6 +53,15 @@ enum PlantedBug: CaseIterable, Sendable {
         case .unsentShares: .unsentShares
         case .servedWhileHeld: .servedWhileHeld
         case .trimmedToApplied: .trimmedToApplied
+        }
+    }
+
+    /// The bug as a fault of the aggregator; nil if it is elsewhere.
+    var aggregatorFault: AggregatorFaults? {
+        switch self {
+        case .partialWindows: .partialWindows
+        case .unsavedMarks: .unsavedMarks
+        default: nil
         }
     }
 }

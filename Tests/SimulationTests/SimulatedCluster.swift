@@ -230,10 +230,22 @@ final class SimulatedCluster {
 
     private func startAggregator() throws {
         try attempt(.aggregator) {
-            aggregator = try SimulatedAggregator(budget: budget, damage: damage)
+            aggregator = try SimulatedAggregator(
+                budget: budget,
+                damage: damage,
+                bugs: plan.bugs
+            ) { [unowned self] message, endpoint in
+                guard isRunning(endpoint) else { return }
+                fabric.send(message, from: .aggregator, to: endpoint)
+            }
         }
         guard aggregator != nil else { return }
         for worker in sortedWorkers { announce(worker) }
+    }
+
+    private func isRunning(_ endpoint: Endpoint) -> Bool {
+        guard case .worker(let name, let incarnation) = endpoint else { return false }
+        return workers[name]?.incarnation == incarnation
     }
 
     private var sortedWorkers: [SimulatedWorker] {
@@ -375,15 +387,7 @@ final class SimulatedCluster {
         try attempt(.worker(worker.name)) { try worker.save() }
     }
 
-    private func merge() throws {
-        try attempt(.aggregator) {
-            guard let message = try aggregator?.merge() else { return }
-            for worker in sortedWorkers {
-                let endpoint = Endpoint.worker(worker.name, incarnation: worker.incarnation)
-                fabric.send(message, from: .aggregator, to: endpoint)
-            }
-        }
-    }
+    private func merge() throws { try attempt(.aggregator) { try aggregator?.tick() } }
 
     @discardableResult private func deliver() throws -> Bool {
         var ready: Set<Endpoint> = []
@@ -400,11 +404,7 @@ final class SimulatedCluster {
             tell?("to router: \("\(message)".prefix(300))")
             try attempt(.router) { try router?.receive(message, from: from) }
         case .aggregator:
-            try attempt(.aggregator) {
-                try aggregator?.receive(message, from: from) { message, endpoint in
-                    fabric.send(message, from: .aggregator, to: endpoint)
-                }
-            }
+            try attempt(.aggregator) { try aggregator?.receive(message, from: from) }
         case .worker(let name, _):
             tell?("to \(name): \("\(message)".prefix(300))")
             guard let worker = workers[name] else { return true }
@@ -478,7 +478,7 @@ final class SimulatedCluster {
         }
         throw SimulationError(
             "windows \(aggregator?.merged ?? 0)..<\(router.state.window) are never merged: "
-                + "\(aggregator?.ledger.obstacle(of: .io).map { "\($0)" } ?? "no obstacle"), "
+                + "\(aggregator?.obstacle ?? "no aggregator"), "
                 + "workers at \(sortedWorkers.map { "\($0.name) \($0.appliedLSN)" }), "
                 + "the log ends at \(router.durableLSN)"
         )

@@ -106,7 +106,7 @@ final class SimulatedRouter: RoutingPort {
             accepted: counts.acceptedTotal
         )
         context.logBegin = writer.begin
-        let faults = RouterFaults(bugs.compactMap(\.fault))
+        let faults = RouterFaults(bugs.compactMap(\.routerFault))
         plan = CommitPlan(
             state: recovered.state,
             totals: counts,

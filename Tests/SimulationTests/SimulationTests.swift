@@ -22,8 +22,8 @@ import Testing
     /// A simulation that finds no bugs proves something only if it finds planted ones.
     @Test(arguments: PlantedBug.allCases) func aPlantedBugIsFound(_ bug: PlantedBug) throws {
         var plan = SimulatedCluster.Plan(bugs: [bug])
-        if bug == .announceBeforeCheckpoint {
-            // A window has to be merged, and then the worker killed, between two checkpoints.
+        if bug == .announceBeforeCheckpoint || bug == .unsavedMarks {
+            // A window has to be merged, and then the worker killed, between two checkpoints, or the aggregator.
             plan.steps = 400
             plan.faultPercent = 4
         }
