@@ -28,6 +28,7 @@ let package = Package(
         .executable(name: "trace-router", targets: ["trace-router"]),
         .executable(name: "trace-worker", targets: ["trace-worker"]),
         .executable(name: "trace-aggregator", targets: ["trace-aggregator"]),
+        .executable(name: "trace-console", targets: ["trace-console"]),
         .executable(name: "tracectl", targets: ["tracectl"]),
         .executable(name: "trace-bench", targets: ["trace-bench"]),
     ],
@@ -226,6 +227,17 @@ let package = Package(
             swiftSettings: memoryStrict
         ),
         .target(
+            name: "ConsoleRole",
+            dependencies: [
+                "Compression", "HTTPServing", "SystemIO", "TraceFiles", "TraceModel",
+                "TraceSummaries", logging,
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+            ],
+            path: "Sources/Roles/ConsoleRole",
+            swiftSettings: memoryStrict
+        ),
+        .target(
             name: "OperatorTools",
             dependencies: [
                 "ActivityMonitoring", "AnomalyRules", "ClusterConfiguration", "Compression",
@@ -274,11 +286,19 @@ let package = Package(
         .executableTarget(
             name: "trace-aggregator",
             dependencies: [
-                "AggregatorRole", "ClusterConfiguration", "Compression", "SystemIO", "TraceModel",
-                argumentParser,
-                logging,
+                "AggregatorRole", "ClusterConfiguration", "Compression", "HTTPServing", "SystemIO",
+                "TraceModel", argumentParser, logging,
             ],
             path: "Sources/Programs/trace-aggregator",
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "trace-console",
+            dependencies: [
+                "ClusterConfiguration", "ConsoleRole", "HTTPServing", "SystemIO", "TraceModel",
+                argumentParser, logging,
+            ],
+            path: "Sources/Programs/trace-console",
             swiftSettings: strict
         ),
         .executableTarget(
@@ -450,6 +470,14 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ConsoleRoleTests",
+            dependencies: [
+                "ConsoleRole", "HTTPServing", "SystemIO", "TestSupport", "TraceFiles", "TraceModel",
+                "TraceSummaries",
             ],
             swiftSettings: strict
         ),

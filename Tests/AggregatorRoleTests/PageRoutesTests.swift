@@ -1,3 +1,4 @@
+import HTTPServing
 import HTTPTypes
 import HummingbirdCore
 import NIOCore
@@ -54,18 +55,18 @@ import TraceModel
     }
 
     @Test func addressesAreRead() throws {
-        #expect(try MetricsAddress("127.0.0.1:9091").description == "127.0.0.1:9091")
-        #expect(try MetricsAddress("localhost:1").host == "127.0.0.1")
-        #expect(try MetricsAddress("[::1]:80").isIPv6)
+        #expect(try ServingAddress("127.0.0.1:9091").description == "127.0.0.1:9091")
+        #expect(try ServingAddress("localhost:1").host == "127.0.0.1")
+        #expect(try ServingAddress("[::1]:80").isIPv6)
         for wrong in ["", "9091", "a:", ":9091", "127.0.0.1:99999", "127.0.0.1:-1"] {
-            #expect(throws: TraceError.self) { try MetricsAddress(wrong) }
+            #expect(throws: TraceError.self) { try ServingAddress(wrong) }
         }
     }
 
     @Test func namesAreNotLookedUp() throws {
         for name in ["localhost.:0", "ip6-localhost:0", "127.1:0", "[fe80]:0"] {
-            #expect(throws: TraceError.self) { try MetricsAddress(name).listen() }
+            #expect(throws: TraceError.self) { try ServingAddress(name).listen("--metrics") }
         }
-        #expect(try MetricsAddress("localhost:0").listen().port > 0)
+        #expect(try ServingAddress("localhost:0").listen("--metrics").port > 0)
     }
 }

@@ -71,6 +71,8 @@ class Cluster:
             if name not in ("TRACE_BIN_DIR", *SETTING_VARIABLES)
         }
         self.environment["DRAIN_TIMEOUT"] = "60"
+        # Tests of the console give it a port of its own by a flag.
+        self.environment["CONSOLE_PORT"] = "off"
         self.programs = ROOT / ".build/release" if programs is None else pathlib.Path(programs)
         if programs is not None:
             self.environment["TRACE_BIN_DIR"] = str(programs)

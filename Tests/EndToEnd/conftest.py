@@ -45,7 +45,7 @@ def contract(tmp_path_factory):
 def programs():
     """The directory of the programs under test: TRACE_TEST_BIN_DIR, else the debug build's."""
     directory = pathlib.Path(os.environ.get("TRACE_TEST_BIN_DIR", ROOT / ".build/debug")).resolve()
-    for name in ("trace-router", "trace-worker", "trace-aggregator", "tracectl"):
+    for name in ("trace-router", "trace-worker", "trace-aggregator", "trace-console", "tracectl"):
         assert (directory / name).is_file(), f"{directory / name} is missing; build it with: swift build"
     return directory
 

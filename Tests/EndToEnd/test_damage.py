@@ -32,7 +32,7 @@ from traffic import Traffic
 
 # Nothing reads these again: what stands there is for people and their programs, or of one run only.
 UNREAD = re.compile(
-    r"output/(csv|json|txt|anomalies|summary)/|logs/|run/services/|run/.*\.(lock|pid|sock)$|run/aggregator\.addr$"
+    r"output/(csv|json|txt|anomalies|summary)/|logs/|run/services/|run/.*\.(lock|pid|sock)$|run/(aggregator|console)\.addr$"
     r"|damaged/|deadletters/.*\.replayed$"
 )
 

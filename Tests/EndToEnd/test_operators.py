@@ -14,7 +14,7 @@ from cluster import ROOT, free_port, wait_until
 from outputs import assert_holds_exactly
 from traffic import Traffic
 
-PROGRAMS = ("trace-router", "trace-worker", "trace-aggregator", "tracectl", "trace-bench", "agent-emulator")
+PROGRAMS = ("trace-router", "trace-worker", "trace-aggregator", "trace-console", "tracectl", "trace-bench", "agent-emulator")
 
 
 def send(cluster, contract, traffic):

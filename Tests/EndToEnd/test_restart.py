@@ -15,7 +15,7 @@ from cluster import ROOT, Cluster, wait_until
 from outputs import assert_holds_exactly
 from traffic import Traffic
 
-PROGRAMS = ("trace-router", "trace-worker", "trace-aggregator", "tracectl")
+PROGRAMS = ("trace-router", "trace-worker", "trace-aggregator", "trace-console", "tracectl")
 
 
 class Agents:

@@ -20,7 +20,7 @@ import pytest
 from cluster import Cluster, wait_until
 from soak import Gauges, Oracle, SoakAgent
 
-PROGRAMS = ("trace-router", "trace-worker", "trace-aggregator", "tracectl")
+PROGRAMS = ("trace-router", "trace-worker", "trace-aggregator", "trace-console", "tracectl")
 LOG_BUDGET_BYTES = 1 << 30
 # What the budgets in Limits.swift come to, with room: a router's calls and inbox, a worker's rows and state.
 RESIDENT_BYTES_MAX = 1 << 30

@@ -26,7 +26,7 @@ import Testing
             bounds: bounds,
             tally: tally,
             log: Logger(label: "test")
-        ) { request in
+        ) { request, _ in
             let path = request.uri.path
             return HTTPReply(
                 status: .ok,

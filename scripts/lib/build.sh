@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Finds the programs, and builds them when a source has changed.
 
-programs=(trace-router trace-worker trace-aggregator tracectl)
+programs=(trace-router trace-worker trace-aggregator trace-console tracectl)
 
 # Sets bin_dir to the directory of the programs. TRACE_BIN_DIR is used as it is; otherwise it is the release build's
 # directory, which is built first where a source is newer than the last build.

@@ -54,19 +54,26 @@ cluster_start_and_scale() {
 cluster_start() {
     step "Starting the cluster in $data_dir"
     supervision_stop || return 1 # usually nothing; a crash may have left processes
-    "$bin_dir/tracectl" ports --grpc "${settings[grpc]}" --metrics "${settings[metrics]}" || {
+    local -a ports=(--grpc "${settings[grpc]}" --metrics "${settings[metrics]}")
+    cluster_has_console && ports+=(--console "${settings[console_address]}")
+    "$bin_dir/tracectl" ports "${ports[@]}" || {
         complain "the cluster was not started"
         return 1
     }
     mkdir -p "$(services_dir)"
     local name started=no
+    local -a console=()
+    if cluster_has_console; then
+        services_lay_out_console
+        console=(console)
+    fi
     trap 'supervision_stop; exit 130' INT TERM
     services_lay_out_aggregator
     services_lay_out_router
     for name in $(workers_names); do services_lay_out_worker "$name"; done
     rm -f "$data_dir/run/last-stop"
     # shellcheck disable=SC2046 # names hold no spaces
-    supervision_start && services_wait_ready "$ready_seconds" aggregator router $(workers_names) &&
+    supervision_start && services_wait_ready "$ready_seconds" aggregator router $(workers_names) "${console[@]}" &&
         ! router_lost_complaint &&
         { [ -n "$interrupted_scale" ] || cluster_wait_connected; } && started=yes
     trap - INT TERM
@@ -76,6 +83,9 @@ cluster_start() {
         return 1
     fi
 }
+
+# Returns whether the settings name a console.
+cluster_has_console() { [ "${settings[console_address]}" != off ]; }
 
 # Returns when the router takes batches and exactly the wanted workers are connected, except lost ones. Ready processes
 # may not be connected yet.
@@ -87,7 +97,7 @@ cluster_wait_connected() {
 cluster_report_running() {
     local name status=0
     local -a ill=()
-    for name in aggregator router $(workers_names); do services_ready "$name" || ill+=("$name"); done
+    for name in aggregator router $(workers_names) $(services_console); do services_ready "$name" || ill+=("$name"); done
     if [ ${#ill[@]} -gt 0 ]; then
         complain "a cluster runs in $data_dir already, but is not healthy; not ready: ${ill[*]}"
         lost_complaints
@@ -108,10 +118,13 @@ cluster_report_running() {
 cluster_describe() {
     local here=''
     [ -z "${flags[data]:-}" ] || here=" --data $(printf %q "${flags[data]}")"
+    local page=${settings[metrics]} what='page for people'
+    if cluster_has_console; then page=${settings[console_address]} what='the console'; fi
     cat <<END
 ${bold}The cluster is ready.${plain}
+  look at   http://$page/   ($what)
   send to   ${settings[grpc]}   (gRPC, NeuTracer.TracerService)
-  look at   http://${settings[metrics]}/   (page for people; /metrics, /status, /healthz)
+  scrape    http://${settings[metrics]}/metrics   (also /status, /healthz, /readyz)
   output    $data_dir/output
   logs      $data_dir/logs
   status    scripts/cluster status$here
@@ -135,10 +148,12 @@ warn_of_open_networks() {
         note "  (CVE-2023-44487, CVE-2023-33953, CVE-2023-4785): any machine that reaches the port can exhaust the memory."
         note "  Let only your agents' machines reach it (firewall), or listen on 127.0.0.1 behind a proxy with mTLS."
     fi
-    if ! is_loopback "${settings[metrics]}"; then
-        warn "other machines may reach ${settings[metrics]}, without TLS or password, and read what is shown there."
+    local address
+    for address in "${settings[metrics]}" "${settings[console_address]}"; do
+        [ "$address" != off ] && ! is_loopback "$address" || continue
+        warn "other machines may reach $address, without TLS or password, and read what is shown there."
         note "  Let only your monitoring reach it (firewall), or listen on 127.0.0.1 behind a proxy with mTLS."
-    fi
+    done
 }
 
 # For containers: waits for the end of the cluster. Ctrl-C or SIGTERM stops it in order, a second one ends it at once.
@@ -245,14 +260,15 @@ cluster_drain() {
     return 1
 }
 
-# Ends the router first, then the workers, then the aggregator: each outlives the processes that send to it.
+# Ends the router first, then the workers, then the aggregator: each outlives the processes that send to it. The console,
+# to which nobody sends, ends with the last.
 cluster_end_processes() {
     local status=0 name
     local -a names
     mapfile -t names < <(services_workers)
     services_down router || status=1
     services_down "${names[@]}" || status=1
-    services_down aggregator || status=1
+    services_down aggregator $(services_console) || status=1
     supervision_stop || status=1
     return "$status"
 }
@@ -404,7 +420,7 @@ command_status() {
 status_complaints() {
     local name failures
     lost_complaints 2>&1
-    for name in aggregator router $(services_workers); do
+    for name in aggregator router $(services_workers) $(services_console); do
         services_ready "$name" || services_lost "$name" && continue
         failures=$(services_failures "$name")
         if [ "$failures" -gt 0 ]; then
@@ -464,7 +480,7 @@ command_restart() {
         names=("$1")
     else
         # The aggregator first: it reads the messages of the previous version's workers, but not the other way round.
-        mapfile -t names < <(echo aggregator && services_workers && echo router)
+        mapfile -t names < <(echo aggregator && services_workers && echo router && services_console)
     fi
     for name in "${names[@]}"; do
         step "Restarting $name"

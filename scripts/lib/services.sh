@@ -28,6 +28,12 @@ services_lay_out_aggregator() {
     services_lay_out aggregator "$bin_dir/trace-aggregator" --data "$data_dir" "${options[@]}"
 }
 
+services_lay_out_console() {
+    local -a options
+    read -r -a options <<<"${settings[console]}"
+    services_lay_out console "$bin_dir/trace-console" --data "$data_dir" --pages "$root/deploy/console" "${options[@]}"
+}
+
 services_lay_out_router() {
     local -a options
     read -r -a options <<<"${settings[router]}"
@@ -84,6 +90,9 @@ services_supervised() {
 }
 
 services_workers() { services_supervised | grep -E '^[a-z]+\.[0-9]+$' || true; }
+
+# Prints the console's name where the cluster has one.
+services_console() { services_supervised | grep -x console || true; }
 
 services_exist() { [ -e "$(services_dir)/$1/argv" ]; }
 

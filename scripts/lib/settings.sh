@@ -5,7 +5,7 @@
 resources=(function cpu memory network io gpu)
 workers_max=64 # a resource; Limits.workersPerResourceMax
 
-declare -A settings=() # grpc metrics workers, and the options of the programs: router worker aggregator
+declare -A settings=() # grpc metrics console_address workers, and the options of the programs: router worker aggregator console
 declare -A workers=()  # workers by resource
 remembered=''          # settings for the next up, one per line
 remembered_workers=''  # workers that may own slots of the data directory; empty for a new one

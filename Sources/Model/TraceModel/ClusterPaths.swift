@@ -38,6 +38,10 @@ package enum ClusterPaths {
     package static let adminAddress = "unix:run/admin.sock"
     /// Address of the aggregator's pages: one line, ADDR:PORT.
     package static let aggregatorAddress = "run/aggregator.addr"
+    /// Lock file of the console, which only reads otherwise.
+    package static let consoleLock = "run/console.lock"
+    /// Address of the console: one line, ADDR:PORT.
+    package static let consoleAddress = "run/console.addr"
     package static let routerFabric = "ipc://run/router.sock"
     package static let aggregatorFabric = "ipc://run/aggregator.sock"
 

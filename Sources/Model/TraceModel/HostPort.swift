@@ -43,6 +43,20 @@ package enum UnitNumber {
         number(text, units: ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40])
     }
 
+    /// Parses decimal seconds since the epoch, as `1760000000.25`, exact to the nanosecond. Digits beyond the ninth are
+    /// dropped. Nil for anything else.
+    package static func instant(_ text: String) -> EpochNanoseconds? {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count <= 2,
+            parts.allSatisfy({
+                !$0.isEmpty && $0.utf8.allSatisfy { (0x30...0x39).contains($0) }
+            }), let seconds = Int64(parts[0]), seconds < Int64.max / 1_000_000_000
+        else { return nil }
+        let digits = parts.count == 2 ? String(parts[1].prefix(9)) : ""
+        let fraction = digits + String(repeating: "0", count: 9 - digits.count)
+        return Int64(fraction).map { seconds * 1_000_000_000 + $0 }
+    }
+
     private static func number(_ text: String, units: [Character: Int64]) -> Int64? {
         let unit = text.last.flatMap { units[$0] }
         let digits = unit == nil ? text[...] : text.dropLast()

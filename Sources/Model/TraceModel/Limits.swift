@@ -435,6 +435,38 @@
     /// A page younger than this is served again.
     package static let pageSecondsMin = 1
 
+    // MARK: Console
+    /// Queries that the console runs at the same time.
+    package static let consoleQueriesMax = 4
+    /// Queries that wait for one of them to end, and for how long.
+    package static let consoleWaitingMax = 16
+    package static let consoleWaitSeconds = 2.0
+    /// Time of one query.
+    package static let consoleQuerySeconds = 10.0
+    /// Memory of the process; the kernel refuses it more.
+    package static let consoleMemoryBytesMax = 512 << 20
+    /// The newest windows that the console knows; queries leave out older ones and report that.
+    package static let consoleWindowsMax = 20_000
+    /// Files in one reply, anomalies in one reply, and processes that a query tells apart.
+    package static let consoleFilesMax = 10_000
+    package static let consoleIncidentsMax = 10_000
+    package static let consoleProcessesMax = 50_000
+    /// Size of a summary file that a query reads.
+    package static let summaryReadBytesMax = 32 << 20
+    /// Rows of each list in a reply.
+    package static let consoleTopRowsMax = 100
+    /// Findings of one rule and process that are at most this far apart are one incident.
+    package static let incidentGapSeconds = 60
+    /// Files of the console's pages: size of one, and their number.
+    package static let consolePageBytesMax = 1 << 20
+    package static let consolePagesMax = 64
+    /// Size of one read of a file that is sent.
+    package static let consoleReadBytes = 128 << 10
+    /// Replies that slow readers keep in memory.
+    package static let consoleHeldBytesMax = 64 << 20
+    /// Added to the nice value: the console gives way to what takes events.
+    package static let consoleNiceness = 10
+
     // MARK: Operator's tools
     /// Calls of one recording that `tracectl import` stores: 32 bytes each, and twice that while the array grows.
     package static let importCallsMax = 16_000_000
@@ -584,6 +616,11 @@
         precondition(metricJournalHeldBytesMax < metricJournalBytesMin)
         precondition(httpHeadSeconds < httpIdleSeconds)
         precondition(httpStallSeconds < httpReplySeconds)
+        precondition(consoleWaitSeconds < consoleQuerySeconds)
+        precondition(
+            consoleQueriesMax * summaryReadBytesMax + consoleHeldBytesMax < consoleMemoryBytesMax,
+            "all queries at once fit into the console's memory"
+        )
         precondition(quietCheckSeconds < processQuietSeconds)
         precondition(ruleOverridesMax < UInt16.max)
         precondition(scanValuesPerKeyMax <= UInt16.max)

@@ -31,7 +31,7 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
 
         The first of these sources that sets a value counts:
         1. a flag of `up`;
-        2. the environment (`SERVICE_PORT` and `METRICS_PORT` change the port only; what Kubernetes sets for Services of such names, \
+        2. the environment (`SERVICE_PORT`, `METRICS_PORT` and `CONSOLE_PORT` change the port only, and `CONSOLE_PORT=off` leaves the console out; what Kubernetes sets for Services of such names, \
         `tcp://…`, is ignored with a warning);
         3. the configuration file;
         4. the values that flags and environment of the last `up`, and `scale` since then, have set, kept in `DIR/\
@@ -134,6 +134,8 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
             TRACE_GRPC=\(Setting["grpc"].standard)
             # \(Setting["metrics"].help)
             TRACE_METRICS=\(Setting["metrics"].standard)
+            # \(Setting["console"].help)
+            TRACE_CONSOLE=\(Setting["console"].standard)
             # \(Setting["workers"].help)
             TRACE_WORKERS=\(workers)
             # \(Setting["time_zone"].help)
@@ -144,7 +146,7 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
     }
 
     private static func optionRemarks(_ program: Program) -> String {
-        let shared = ["grpc", "metrics", "time_zone"]
+        let shared = ["grpc", "metrics", "console", "time_zone"]
         return Setting.all.filter { $0.readers.contains(program) && !shared.contains($0.name) }.map
         { setting in
             if case .onOff = setting.kind { return "#   \(setting.flag): \(setting.help)" }

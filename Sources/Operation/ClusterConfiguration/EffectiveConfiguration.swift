@@ -6,6 +6,7 @@ package enum Program: String, CaseIterable, Sendable {
     case router
     case worker
     case aggregator
+    case console
 
     package var name: String { "trace-\(rawValue)" }
 }
@@ -77,11 +78,13 @@ package struct EffectiveConfiguration: Sendable {
         )
         layer.set("config", .text(path), layer["config"]?.source ?? .standard)
         entries = Self.entries(layer)
-        guard self["grpc"] != self["metrics"] else {
-            throw TraceError(
-                .invalidArgument,
-                "--grpc and --metrics name the same address \(self["grpc"])"
-            )
+        for (one, other) in [("grpc", "metrics"), ("grpc", "console"), ("metrics", "console")] {
+            guard self[one] != self[other] else {
+                throw TraceError(
+                    .invalidArgument,
+                    "--\(one) and --\(other) name the same address \(self[one])"
+                )
+            }
         }
     }
 
@@ -144,9 +147,10 @@ package struct EffectiveConfiguration: Sendable {
     /// Returns a warning about a variable `TRACE_…` that nothing reads and whose name resembles one that is read.
     private static func misspelling(_ name: String) -> String? {
         let known = [
-            "TRACE_BIN_DIR", "TRACE_GRPC", "TRACE_METRICS", "TRACE_WORKERS", "TRACE_TIME_ZONE",
-            "TRACE_ROUTER_OPTIONS", "TRACE_GRPC_PUBLIC_ONLY",
-            "TRACE_WORKER_OPTIONS", "TRACE_AGGREGATOR_OPTIONS",
+            "TRACE_BIN_DIR", "TRACE_GRPC", "TRACE_METRICS", "TRACE_CONSOLE", "TRACE_WORKERS",
+            "TRACE_TIME_ZONE", "TRACE_GRPC_PUBLIC_ONLY",
+            "TRACE_ROUTER_OPTIONS",
+            "TRACE_WORKER_OPTIONS", "TRACE_AGGREGATOR_OPTIONS", "TRACE_CONSOLE_OPTIONS",
         ]
         guard name.hasPrefix("TRACE_"), !known.contains(name) else { return nil }
         // The common prefix must not count as a resemblance.
@@ -185,11 +189,14 @@ extension EffectiveConfiguration {
         }
     }
 
-    /// The configuration for `scripts/cluster`, as lines NAME=VALUE: `grpc`, `metrics`, `workers`; a program's name
-    /// with its options, which contain no spaces; and `remembered.` with a setting's name for values that the next
+    /// The configuration for `scripts/cluster`, as lines NAME=VALUE: `grpc`, `metrics`, `workers`;
+    /// `console_address`, which may be `off`; a program's name with its options, which contain no spaces; and `remembered.` with a setting's name for values that the next
     /// start keeps. The latter do not include the numbers of workers: the script knows which workers own the slots.
     package var exported: String {
-        var lines = ["grpc=\(self["grpc"])", "metrics=\(self["metrics"])", "workers=\(workers)"]
+        var lines = [
+            "grpc=\(self["grpc"])", "metrics=\(self["metrics"])",
+            "console_address=\(self["console"])", "workers=\(workers)",
+        ]
         for program in Program.allCases {
             let words = arguments(of: program).joined(separator: " ")
             lines.append("\(program.rawValue)=\(words)")

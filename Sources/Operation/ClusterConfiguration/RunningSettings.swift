@@ -38,8 +38,8 @@ package struct RunningSettings: Sendable {
             guard running != wanted else { return nil }
             return Difference(
                 flag: setting.flag,
-                running: running ?? setting.defaultText,
-                wanted: wanted ?? setting.defaultText
+                running: running ?? setting.absentText,
+                wanted: wanted ?? setting.absentText
             )
         }
     }

@@ -26,7 +26,23 @@ extension Setting {
             standard: "127.0.0.1:9091",
             variable: "METRICS_PORT",
             readers: [.aggregator],
-            "The address of metrics, status and pages over HTTP."
+            "The address of metrics and status over HTTP."
+        ),
+        Setting(
+            "console",
+            .addressOrOff,
+            standard: "127.0.0.1:9090",
+            variable: "CONSOLE_PORT",
+            readers: [.aggregator, .console],
+            "The address of the console, the pages and API that read what the cluster has written."
+        ),
+        Setting(
+            "perfetto_ui",
+            .webAddress,
+            standard: "https://ui.perfetto.dev",
+            variable: "PERFETTO_UI",
+            readers: [.console],
+            "The Perfetto UI in which the console's pages open traces."
         ),
         Setting(
             "workers",

@@ -136,6 +136,9 @@ package struct Setting: Sendable {
     /// The default as it is shown to people.
     package var defaultText: String { standardText ?? standard }
 
+    /// What a program without the option runs with, as it is shown to people.
+    var absentText: String { if case .addressOrOff = kind { "off" } else { defaultText } }
+
     /// Returns the setting with a name, which must exist.
     package static subscript(_ name: String) -> Setting {
         guard let setting = all.first(where: { $0.name == name }) else {
@@ -173,7 +176,10 @@ package struct Setting: Sendable {
     /// address is the port only, and the name of a time zone may follow a colon.
     func word(ofVariable text: String, over lower: SettingValue?) -> String {
         switch kind {
-        case .address:
+        case .addressOrOff where text == "off": return text
+        case .address, .addressOrOff:
+            // A port alone turns on what a lower source has turned off.
+            let lower = lower?.description == "off" ? nil : lower
             let address = lower?.description ?? standard
             return address.prefix(through: address.lastIndex(of: ":") ?? address.startIndex) + text
         case .timeZone: return text.hasPrefix(":") ? String(text.dropFirst()) : text

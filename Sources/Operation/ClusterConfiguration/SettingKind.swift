@@ -7,6 +7,10 @@ import TraceTime
 package enum SettingKind: Sendable {
     /// `ADDR:PORT`.
     case address
+    /// `ADDR:PORT`, or `off`.
+    case addressOrOff
+    /// `https://HOST`, without a path or with one that ends in a slash.
+    case webAddress
     /// A number of workers for each resource.
     case workers
     /// An integer, 0 for none.
@@ -33,6 +37,8 @@ package enum SettingKind: Sendable {
     package var expectation: String {
         switch self {
         case .address: "an address and a port, as 127.0.0.1:50051"
+        case .addressOrOff: "an address and a port, as 127.0.0.1:9090, or off"
+        case .webAddress: "an address that begins with https:// or http://"
         case .workers: "1 to \(Limits.workersPerResourceMax) for each of \(Self.resources)"
         case .count(let unit, let range):
             "whole \(unit), \(range.lowerBound) to \(range.upperBound), or 0"
@@ -53,6 +59,8 @@ package enum SettingKind: Sendable {
     package var syntax: String {
         switch self {
         case .address: "ADDR:PORT"
+        case .addressOrOff: "ADDR:PORT|off"
+        case .webAddress: "URL"
         case .workers: "RESOURCE=N,…"
         case .count(let unit, _), .limit(let unit, _): unit.uppercased()
         case .timeZone: "ZONE"
@@ -79,6 +87,9 @@ package enum SettingKind: Sendable {
             return Self.number(word).flatMap { range.contains($0) ? .number($0) : nil }
         case .onOff: return ["on": .isOn(true), "off": .isOn(false)][word]
         case .address: return HostPort(word).map { .text("\($0)") }
+        case .addressOrOff:
+            return word == "off" ? .text(word) : HostPort(word).map { .text("\($0)") }
+        case .webAddress: return Self.isWebAddress(word) ? .text(word) : nil
         case .timeZone:
             let isName = !word.contains(where: \.isWhitespace) && TimeZoneRules.isKnown(word)
             return isName ? .text(word) : nil
@@ -89,6 +100,16 @@ package enum SettingKind: Sendable {
         case .sizeAtLeast(let least):
             return (UnitNumber.bytes(word) ?? 0) >= least ? .text(word) : nil
         case .file: return FileSystem.realPath(word).map { .text($0) }
+        }
+    }
+
+    /// Whether the text is a URL that can stand in a command line and in a page: printable ASCII without quotes.
+    private static func isWebAddress(_ word: String) -> Bool {
+        guard let scheme = ["https://", "http://"].first(where: word.hasPrefix),
+            let first = word.dropFirst(scheme.count).first, first.isLetter || first.isNumber
+        else { return false }
+        return word.utf8.allSatisfy {
+            (0x21...0x7E).contains($0) && !#""'<>\"#.utf8.contains($0)
         }
     }
 

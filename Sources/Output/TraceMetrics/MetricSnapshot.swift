@@ -35,6 +35,8 @@ package struct MetricSnapshot: Sendable, Equatable {
     /// The process name of the router; workers use their `WorkerName`.
     package static let router = "router"
     package static let aggregator = "aggregator"
+    /// The console sends no snapshots; the aggregator sees it end.
+    package static let console = "console"
     /// The processes of which there is exactly one.
     package static let singletons: Set<String> = [router, aggregator]
 

@@ -243,8 +243,10 @@ extension MetricStore {
         add(.routerAccepting, routerUp && router.accepting ? 1 : 0)
         add(.routerHeadLSN, router.headLSN)
         add(.routerWindow, router.window)
+        let console = recentEnds[MetricSnapshot.console] == nil ? [] : [MetricSnapshot.console]
         let processes =
-            [MetricSnapshot.router, MetricSnapshot.aggregator] + workers.map { "\($0.name)" }
+            [MetricSnapshot.router, MetricSnapshot.aggregator] + console
+            + workers.map { "\($0.name)" }
         for process in processes {
             add(.processRecentEnds, UInt64(recentEnds[process, default: .none].count), [process])
         }

@@ -175,7 +175,24 @@ package enum SummaryFile {
     }
 }
 
-/// Encodes bytes for a JSON string: RFC 4648, section 4, with padding.
+extension SummaryFile {
+    /// Decodes the summary that a window's file contains.
+    /// - Throws: `TraceError(.corrupt)` if it contains none.
+    package static func summary(in file: [UInt8]) throws(TraceError) -> WindowSummary {
+        // Quotes within names are escaped, so no name contains this text.
+        let mark = Array("\"state\":\"".utf8)
+        let start = file.indices.reversed().first {
+            file[$0] == mark[0] && file[$0...].starts(with: mark)
+        }
+        guard let start, case let text = file[(start + mark.count)...],
+            let end = text.firstIndex(of: UInt8(ascii: "\"")),
+            let state = Base64.decode(text[..<end]), let summary = try? WindowSummary(state)
+        else { throw TraceError(.corrupt, "the file contains no summary, or a damaged one") }
+        return summary
+    }
+}
+
+/// Encodes bytes for a JSON string, and decodes them: RFC 4648, section 4, with padding.
 package enum Base64 {
     private static let alphabet = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
@@ -198,4 +215,34 @@ package enum Base64 {
         }
         return String(decoding: text, as: UTF8.self)
     }
+
+    /// Decodes base64 with padding; nil if it is none.
+    package static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+        guard text.count % 4 == 0 else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count / 4 * 3)
+        var (group, digits, padding): (UInt32, Int, Int) = (0, 0, 0)
+        for character in text {
+            if character == UInt8(ascii: "=") {
+                padding += 1
+                group <<= 6
+            } else {
+                guard padding == 0, let value = values[Int(character)] else { return nil }
+                group = group << 6 | value
+            }
+            digits += 1
+            guard digits == 4 else { continue }
+            bytes.append(UInt8(truncatingIfNeeded: group >> 16))
+            if padding < 2 { bytes.append(UInt8(truncatingIfNeeded: group >> 8)) }
+            if padding < 1 { bytes.append(UInt8(truncatingIfNeeded: group)) }
+            (group, digits) = (0, 0)
+        }
+        return padding > 2 ? nil : bytes
+    }
+
+    private static let values: [UInt32?] = {
+        var values = [UInt32?](repeating: nil, count: 256)
+        for (value, character) in alphabet.enumerated() { values[Int(character)] = UInt32(value) }
+        return values
+    }()
 }

@@ -3,6 +3,7 @@ import ArgumentParser
 import ClusterConfiguration
 import Compression
 import Glibc
+import HTTPServing
 import Logging
 import SystemIO
 import TraceModel
@@ -18,6 +19,9 @@ struct TraceAggregator: ParsableCommand {
     @Option(help: "The data directory.") var data = "./data"
 
     @Option(help: "\(Setting["metrics"].help)") var metrics = Setting["metrics"].standard
+
+    @Option(help: "Where the cluster's console listens, to which browsers are sent; default: none.")
+    var console: String?
 
     @Option(help: "\(Setting["time_zone"].help)") var timeZone = "UTC"
 
@@ -53,11 +57,15 @@ struct TraceAggregator: ParsableCommand {
         let log = Logger(label: "trace-aggregator")
         do {
             Limits.assertRelations()
-            let address = try MetricsAddress(metrics)
+            let address = try ServingAddress(metrics)
             try FileSystem.changeDirectory(to: data)
             let aggregator = try Aggregator(
                 Aggregator.Configuration(
                     metricsAddress: address,
+                    // Units of systemd pass a setting on as it is.
+                    consoleAddress: try console.flatMap { $0 == "off" ? nil : $0 }.map {
+                        try ServingAddress($0)
+                    },
                     timeZoneName: timeZone,
                     compression: compress,
                     csvColumns: csvColumns,

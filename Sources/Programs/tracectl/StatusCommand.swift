@@ -137,7 +137,7 @@ struct PortsCommand: ParsableCommand {
             Tries each address. For one that can't be listened on it prints the reason, and the process that has it where that can \
             be known, on standard error; exit code 0 where all are free, else 1.
 
-              tracectl ports --grpc 127.0.0.1:50051 --metrics 127.0.0.1:9091
+              tracectl ports --grpc 127.0.0.1:50051 --metrics 127.0.0.1:9091 --console 127.0.0.1:9090
             """
     )
 
@@ -147,9 +147,13 @@ struct PortsCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Where metrics are to be served.", valueName: "addr:port"))
     var metrics: HostPort?
 
+    @Option(help: ArgumentHelp("Where the console is to be served.", valueName: "addr:port"))
+    var console: HostPort?
+
     func run() throws {
         var isFree = true
-        for (option, address) in [("--grpc", grpc), ("--metrics", metrics)] {
+        let addresses = [("--grpc", grpc), ("--metrics", metrics), ("--console", console)]
+        for (option, address) in addresses {
             guard let address else { continue }
             do throws(SystemError) { _ = try ListeningSocket.bind("\(address)") } catch {
                 isFree = false

@@ -1,6 +1,6 @@
 package import Compression
 import Glibc
-import HTTPServing
+package import HTTPServing
 import IngestLog
 package import Logging
 import Synchronization
@@ -15,7 +15,9 @@ import ZeroMQ
 package final class Aggregator: Sendable {
     /// Settings of an aggregator.
     package struct Configuration: Sendable {
-        package var metricsAddress: MetricsAddress
+        package var metricsAddress: ServingAddress
+        /// Where the cluster's console listens; nil if it has none.
+        package var consoleAddress: ServingAddress?
         /// IANA name of the zone that the trace files' metadata state.
         package var timeZoneName: String
         /// Compression of trace files and tables; nil writes them plain.
@@ -29,7 +31,8 @@ package final class Aggregator: Sendable {
         package var rebuildProgram: RebuildProgram?
 
         package init(
-            metricsAddress: MetricsAddress,
+            metricsAddress: ServingAddress,
+            consoleAddress: ServingAddress? = nil,
             timeZoneName: String,
             compression: FileCompression?,
             csvColumns: CSVColumns,
@@ -38,6 +41,7 @@ package final class Aggregator: Sendable {
             rebuildProgram: RebuildProgram? = nil
         ) {
             self.metricsAddress = metricsAddress
+            self.consoleAddress = consoleAddress
             self.timeZoneName = timeZoneName
             self.compression = compression
             self.csvColumns = csvColumns
@@ -51,7 +55,7 @@ package final class Aggregator: Sendable {
     package static let reachedBy = [AggregatorPaths.lock, "\(ClusterPaths.run)/aggregator.sock"]
 
     /// Address of the pages; has the actual port if port 0 was requested.
-    package let address: MetricsAddress
+    package let address: ServingAddress
 
     private let shared: SharedState
     private let archive: MetricArchive
@@ -91,8 +95,14 @@ package final class Aggregator: Sendable {
         let marks = saved.marks
         let previous = store.processes[MetricSnapshot.aggregator]?.incarnation ?? 0
         let incarnation = try Incarnation.take(for: MetricSnapshot.aggregator, after: previous)
-        shared = SharedState(SharedState.Content(store: store, marks: marks))
-        let socket = try configuration.metricsAddress.listen()
+        shared = SharedState(
+            SharedState.Content(
+                store: store,
+                marks: marks,
+                console: configuration.consoleAddress.map(ConsoleState.current)
+            )
+        )
+        let socket = try configuration.metricsAddress.listen("--metrics")
         address = configuration.metricsAddress.with(port: UInt16(socket.port))
 
         let http = HTTPTally()
@@ -120,13 +130,16 @@ package final class Aggregator: Sendable {
             merges: merges,
             journal: journal,
             rebuildProgram: configuration.rebuildProgram,
+            consoleAddress: configuration.consoleAddress,
             http: http,
             wakeup: wakeup,
             log: log
         )
         threads = [try Self.start(fabric), merges.start(), pages.start(), charts.start()]
-        let routes = PageRoutes(pages, charts)
-        server = try HTTPServer(socket, tally: http, log: log) { await routes.respond(to: $0) }
+        let routes = PageRoutes(pages, charts, console: configuration.consoleAddress)
+        server = try HTTPServer(socket, tally: http, log: log) { request, _ in
+            await routes.respond(to: request)
+        }
     }
 
     /// Stops the aggregator: refuses new messages, finishes the current merge, and saves the metrics. Blocks; to be

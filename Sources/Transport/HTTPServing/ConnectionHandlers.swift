@@ -9,14 +9,16 @@ final class ByteMeter: ChannelDuplexHandler {
 
     private let id: ConnectionTable.ID
     private let connections: Connections
+    private let peer: HTTPPeer
     /// Bytes written that the kernel has not taken yet.
     private var unsentBytes = 0
     /// A pending close of the output, which waits until `unsentBytes` is 0.
     private var closing: EventLoopPromise<Void>?
 
-    init(_ id: ConnectionTable.ID, _ connections: Connections) {
+    init(_ id: ConnectionTable.ID, _ connections: Connections, _ peer: HTTPPeer) {
         self.id = id
         self.connections = connections
+        self.peer = peer
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -63,7 +65,13 @@ final class ByteMeter: ChannelDuplexHandler {
         context.close(mode: .output, promise: closing)
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed = event { peer.leave() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func channelInactive(context: ChannelHandlerContext) {
+        peer.leave()
         connections.closed(id)
         context.fireChannelInactive()
     }

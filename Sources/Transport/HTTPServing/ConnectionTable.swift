@@ -163,7 +163,8 @@ struct ConnectionTable: Sendable {
     mutating func freeBodies() -> Ending? {
         var sizes: [UInt64: Int] = [:]
         for entry in entries.values where !entry.isCut {
-            for body in entry.bodies { sizes[body.serial] = body.bytes }
+            // A streamed body takes no memory that closing its reader would free.
+            for body in entry.bodies where body.bytes > 0 { sizes[body.serial] = body.bytes }
         }
         guard let newest = sizes.keys.max(), let oldest = sizes.keys.min(), oldest < newest,
             sizes.values.reduce(0, +) - sizes[newest, default: 0] > bounds.heldBytes

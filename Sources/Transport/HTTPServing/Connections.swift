@@ -135,15 +135,54 @@ package final class SharedBody: Sendable {
     }
 }
 
+/// A body that is produced while it is sent, so that it takes no memory.
+package struct HTTPStream: Sendable {
+    /// Size of the whole body.
+    let bytes: Int
+    /// Returns the next piece, which is not empty.
+    let next: @Sendable () async throws -> [UInt8]
+
+    /// Creates a body of `bytes` bytes. `next` is called until they are complete; it must not block. If it throws, the
+    /// connection is closed, which the client takes for a reply that is cut off.
+    package init(bytes: Int, next: @escaping @Sendable () async throws -> [UInt8]) {
+        self.bytes = bytes
+        self.next = next
+    }
+}
+
 /// A reply to a request. `HTTPServer` adds `Content-Length` and `Connection`.
 package struct HTTPReply: Sendable {
+    /// What follows the head.
+    enum Body: Sendable {
+        case shared(SharedBody)
+        case stream(HTTPStream)
+    }
+
     package var status: HTTPResponse.Status
     package var headers: HTTPFields
-    package var body: SharedBody
+    let body: Body
 
     package init(status: HTTPResponse.Status, headers: HTTPFields, body: SharedBody) {
         self.status = status
         self.headers = headers
-        self.body = body
+        self.body = .shared(body)
     }
+
+    package init(status: HTTPResponse.Status, headers: HTTPFields, stream: HTTPStream) {
+        self.status = status
+        self.headers = headers
+        body = .stream(stream)
+    }
+}
+
+/// The client of a connection, for replies that take long: they may end early when it has gone. Any thread.
+package final class HTTPPeer: Sendable {
+    private let hasGone = Atomic(false)
+
+    package init() {}
+
+    /// Whether the client has closed the connection, or at least the side on which it sends.
+    package var isGone: Bool { hasGone.load(ordering: .relaxed) }
+
+    func leave() { hasGone.store(true, ordering: .relaxed) }
 }

@@ -15,8 +15,8 @@ package import SystemIO
 /// one, and `respond` runs on Swift's thread pool. The server accepts connections itself because NIO spins when
 /// accept(2) finds no free descriptor, and closes the listening socket on other errors.
 package final class HTTPServer: Sendable {
-    /// Returns the reply to a request. Must not block.
-    package typealias Respond = @Sendable (Request) async -> HTTPReply
+    /// Returns the reply to a request of a client. Must not block.
+    package typealias Respond = @Sendable (Request, HTTPPeer) async -> HTTPReply
 
     /// A reply is passed to NIO in slices of this size, the next one when the previous one is nearly sent.
     private static let sliceBytes = 128 << 10
@@ -148,8 +148,11 @@ package final class HTTPServer: Sendable {
 
     /// Adds the handlers of one connection and starts serving it.
     private func setUp(_ channel: any Channel, _ id: ConnectionTable.ID) -> EventLoopFuture<Void> {
+        let peer = HTTPPeer()
         let http = HTTP1Channel(
-            responder: { request, writer, _ in try await self.reply(to: request, writer, id) },
+            responder: { request, writer, _ in
+                try await self.reply(to: request, writer, id, peer)
+            },
             configuration: HTTP1Channel.Configuration(
                 httpDecoderConfiguration: .init(
                     maxHeaderFieldSize: bounds.headBytes,
@@ -161,7 +164,7 @@ package final class HTTPServer: Sendable {
         let pipeline = channel.pipeline
         return channel.eventLoop.makeCompletedFuture {
             try connections.attach(channel, to: id)
-            try pipeline.syncOperations.addHandler(ByteMeter(id, connections))
+            try pipeline.syncOperations.addHandler(ByteMeter(id, connections, peer))
         }.flatMap { http.setup(channel: channel, logger: self.log) }.flatMapThrowing { value in
             let decoder = try pipeline.syncOperations.handler(
                 type: ByteToMessageHandler<HTTPRequestDecoder>.self
@@ -184,24 +187,48 @@ package final class HTTPServer: Sendable {
     private func reply(
         to request: Request,
         _ writer: consuming ResponseWriter,
-        _ id: ConnectionTable.ID
+        _ id: ConnectionTable.ID,
+        _ peer: HTTPPeer
     ) async throws {
-        let reply = await respond(request)
-        connections.holds(id, reply.body)
-        let body = reply.body.buffer
+        let reply = await respond(request, peer)
         var head = HTTPResponse(status: reply.status, headerFields: reply.headers)
-        head.headerFields[.contentLength] = "\(body.readableBytes)"
-        if request.method == .head {
-            try await writer.writeResponse(head)
-        } else if body.readableBytes <= Self.sliceBytes {
-            try await writer.write(response: head, body: ResponseBody(byteBuffer: body))
-        } else {
-            var rest = body
+        let size: Int
+        switch reply.body {
+        case .shared(let body):
+            connections.holds(id, body)
+            size = body.buffer.readableBytes
+        case .stream(let stream):
+            connections.holds(id, Self.streamed)
+            size = stream.bytes
+        }
+        // The length of a page that has not changed would be that of the page.
+        if reply.status != .notModified { head.headerFields[.contentLength] = "\(size)" }
+        if request.method == .head || reply.status == .notModified {
+            return try await writer.writeResponse(head)
+        }
+        switch reply.body {
+        case .shared(let body) where size <= Self.sliceBytes:
+            try await writer.write(response: head, body: ResponseBody(byteBuffer: body.buffer))
+        case .shared(let body):
+            var rest = body.buffer
             var output = try await writer.writeHead(head)
             while let slice = rest.readSlice(length: min(rest.readableBytes, Self.sliceBytes)),
                 slice.readableBytes > 0
             { try await output.write(slice) }
             try await output.finish(nil)
+        case .stream(let stream):
+            var output = try await writer.writeHead(head)
+            var sent = 0
+            while sent < size {
+                let piece = try await stream.next()
+                sent += piece.count
+                guard !piece.isEmpty, sent <= size else { throw ChannelError.eof }
+                try await output.write(ByteBuffer(bytes: piece))
+            }
+            try await output.finish(nil)
         }
     }
+
+    /// Stands for every streamed body in the connection table.
+    private static let streamed = SharedBody([])
 }

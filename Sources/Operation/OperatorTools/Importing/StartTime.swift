@@ -8,7 +8,7 @@ package struct StartTime: Equatable, Sendable {
     /// Nil where the text is neither, or before 1970. Seconds are exact to the nanosecond; digits beyond
     /// the ninth are dropped.
     package init?(_ text: String) {
-        if let exact = Self.decimalSeconds(text) {
+        if let exact = UnitNumber.instant(text) {
             nanoseconds = exact
             return
         }
@@ -20,20 +20,6 @@ package struct StartTime: Equatable, Sendable {
             microseconds < .max / 1000
         else { return nil }
         nanoseconds = microseconds * 1000
-    }
-
-    private static func decimalSeconds(_ text: String) -> EpochNanoseconds? {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count <= 2, parts.allSatisfy({ isDigits($0) }), let seconds = Int64(parts[0]),
-            seconds < Int64.max / 1_000_000_000
-        else { return nil }
-        let digits = parts.count == 2 ? String(parts[1].prefix(9)) : ""
-        let fraction = digits + String(repeating: "0", count: 9 - digits.count)
-        return Int64(fraction).map { seconds * 1_000_000_000 + $0 }
-    }
-
-    private static func isDigits(_ text: Substring) -> Bool {
-        !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
     }
 
     private static func iso8601(_ text: String, fraction: Bool) -> Double? {

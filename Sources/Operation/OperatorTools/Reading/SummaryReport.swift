@@ -52,11 +52,8 @@ package struct SummaryQuery {
     }
 
     private static func read(_ path: String, _ resource: Resource) throws -> WindowSummary {
-        let data = Data(try FileSystem.contents(path))
-        guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any],
-            let text = object["state"] as? String, let state = Data(base64Encoded: text),
-            let summary = try? WindowSummary(Array(state)), summary.resource == resource
-        else {
+        let file = try FileSystem.contents(path)
+        guard let summary = try? SummaryFile.summary(in: file), summary.resource == resource else {
             throw TraceError(
                 .corrupt,
                 "\(path) is no summary, or damaged",

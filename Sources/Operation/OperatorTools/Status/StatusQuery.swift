@@ -17,6 +17,14 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
         }
     }
 
+    /// The console. The cluster is ready without it.
+    package struct Console: Codable, Equatable, Sendable {
+        package var address: String
+        package var pid: Int?
+        /// Why it does not stay up, and what to do.
+        package var problem: String?
+    }
+
     /// One worker.
     package struct Worker: Codable, Equatable, Sendable {
         package var name: String
@@ -63,6 +71,8 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     package var problems: [String]?
     package var router = Process()
     package var aggregator = Process()
+    /// Nil where the cluster has none.
+    package var console: Console?
     package var workers: [Worker] = []
     /// -1 where it is not known. That never equals the sum of the other counts, so nobody takes the cluster for quiet.
     package var receivedEvents = -1
@@ -92,6 +102,7 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
         switch process.name {
         case "router": return router.pid == process.pid
         case "aggregator": return aggregator.pid == process.pid
+        case "console": return console?.pid == process.pid
         default:
             let worker = workers.first { $0.name == process.name }
             return worker.map { $0.lost != nil || $0.pid == process.pid } ?? false

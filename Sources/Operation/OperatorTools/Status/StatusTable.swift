@@ -15,6 +15,12 @@ package struct StatusTable {
         lines.append("Cluster     \(state)")
         lines.append("Router      \(pid(status.router.pid))")
         lines.append("Aggregator  \(pid(status.aggregator.pid))")
+        if let console = status.console {
+            lines.append("Console     \(pid(console.pid)), http://\(console.address)/")
+            if let problem = console.problem {
+                lines.append(terminal.paint("Problem     \(problem)", .red))
+            }
+        }
         if let merging = status.merging { lines.append("Merging     \(text(of: merging))") }
         lines += (status.problems ?? []).map { terminal.paint("Problem     \($0)", .red) }
         if !status.workers.isEmpty {

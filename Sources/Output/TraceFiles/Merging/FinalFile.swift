@@ -3,7 +3,7 @@ import SystemIO
 package import TraceModel
 
 /// A window whose files are final, as its record describes it.
-package struct FinalWindow: Sendable, Equatable {
+package struct FinalWindow: Sendable, Hashable {
     package let resource: Resource
     package let window: UInt64
     /// When the files became final, in seconds since the epoch.
@@ -32,6 +32,13 @@ package struct FinalWindow: Sendable, Equatable {
         self.init(resource: resource, window: window, finalAt: finalAt)
         guard self.recordName == recordName else { return nil }
     }
+}
+
+/// A file of a window, as its record describes it.
+package struct FinalWindowFile: Sendable, Equatable {
+    /// Relative to the data directory.
+    package let path: String
+    package let bytes: Int
 }
 
 /// Reads one final file row by row, with the keys by which its rows are ordered. Views are valid until the next row.
@@ -271,6 +278,20 @@ package struct FinalWindowRecords: Sendable {
     /// Returns the window's final files, relative to the data directory. Throws `corrupt` if the record is damaged.
     package func files(of window: FinalWindow) throws -> [String] {
         try MergeManifest(contentsOf: path(window))?.outputs.map(\.target) ?? []
+    }
+
+    /// Returns the window's files that still have the length they were written with.
+    /// - Throws: `TraceError(.corrupt)` if the record is damaged.
+    package func standingFiles(of window: FinalWindow) throws -> [FinalWindowFile] {
+        try standing(window).map { FinalWindowFile(path: $0.target, bytes: $0.bytes) }
+    }
+
+    /// Returns the host of a trace as the JSON string in the file's head; nil if the file is gone or names none. Blocks.
+    package static func host(ofTrace path: String) throws -> [UInt8]? {
+        guard let host = try FinalFile(path, .json, rank: 0)?.host, !host.isEmpty else {
+            return nil
+        }
+        return host
     }
 
     /// Returns the total size of the window's files that still have the length they were written with. A file with

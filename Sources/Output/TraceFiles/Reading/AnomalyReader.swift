@@ -28,6 +28,8 @@ package struct AnomalyLine {
     package private(set) var host = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     package private(set) var process = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     package private(set) var message = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    /// What the rule measured, a JSON number.
+    package private(set) var value = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     /// A JSON number from 0 to 1.
     package private(set) var severity = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
 
@@ -66,6 +68,8 @@ package struct AnomalyLine {
             unsafe host = unsafe value
         } else if unsafe Self.equal(key, "\"process\"") {
             unsafe process = unsafe value
+        } else if unsafe Self.equal(key, "\"value\"") {
+            unsafe self.value = unsafe value
         } else if unsafe Self.equal(key, "\"severity\"") {
             unsafe severity = unsafe value
         } else if unsafe Self.equal(key, "\"message\"") {
@@ -95,11 +99,14 @@ package struct AnomalyLine {
 package struct AnomalyReader {
     private let selection: AnomalySelection
     private let root: String
+    private let files: [String]?
 
-    /// Reads from the data directory `root`; empty if it is the current directory.
-    package init(_ selection: AnomalySelection, root: String = "") {
+    /// Reads from the data directory `root`; empty if it is the current directory. `files` are the files to read, in
+    /// the order of their windows; nil for all that the selection's resource has.
+    package init(_ selection: AnomalySelection, root: String = "", files: [String]? = nil) {
         self.selection = selection
         self.root = root
+        self.files = files
     }
 
     /// Calls `body` with every selected anomaly.
@@ -112,7 +119,7 @@ package struct AnomalyReader {
             host: selection.host
         )
         let merge = try FinalFileMerge(
-            try paths(),
+            try files ?? paths(),
             .anomalies,
             rows,
             clipsCalls: false,

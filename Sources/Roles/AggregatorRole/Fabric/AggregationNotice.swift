@@ -12,6 +12,8 @@ enum AggregationNotice: Sendable {
     case heardAgain(ClusterMember, seconds: Int)
     /// A process keeps ending, or waits for an operator.
     case unstable(process: String, RecentEnds)
+    /// The console has ended or come back.
+    case console(ConsoleState)
     case merged(MergeJob, files: Int, seconds: Double)
     /// A window was published without the rows of a segment.
     case lost(SegmentLoss, MergeJob)
@@ -42,6 +44,12 @@ enum AggregationNotice: Sendable {
                     "process": "\(process)", "times": "\(ends.count)", "last": "\(ends.last ?? "")",
                 ]
             )
+        case .console(let console):
+            if let pid = console.pid {
+                log.info("the console runs", metadata: ["pid": "\(pid)"])
+            } else {
+                log.warning("the console has ended", metadata: ["address": "\(console.address)"])
+            }
         case .merged(let job, let files, let seconds):
             log.info(
                 "merged",

@@ -377,6 +377,11 @@ struct AggregationState: Sendable {
     ) {
         filesReadAt = clocks.monotonic
         shared.store.lost = files.lost
+        if let console = files.console, console != shared.console {
+            shared.console = console
+            shared.silences += 1
+            actions.append(.report(.console(console)))
+        }
         let before = shared.store.recentEnds
         let recent = peers.recentEnds(files, at: clocks.epochSeconds)
         shared.store.recentEnds = recent

@@ -14,6 +14,7 @@ final class FabricThread: Sendable {
     fileprivate let merges: MergeThread
     fileprivate let journal: WindowJournal
     fileprivate let rebuildProgram: RebuildProgram?
+    fileprivate let consoleAddress: ServingAddress?
     fileprivate let http: HTTPTally
     fileprivate let log: Logger
     private let wakeup: Wakeup
@@ -26,6 +27,7 @@ final class FabricThread: Sendable {
         merges: MergeThread,
         journal: WindowJournal,
         rebuildProgram: RebuildProgram?,
+        consoleAddress: ServingAddress?,
         http: HTTPTally,
         wakeup: Wakeup,
         log: Logger
@@ -35,6 +37,7 @@ final class FabricThread: Sendable {
         self.merges = merges
         self.journal = journal
         self.rebuildProgram = rebuildProgram
+        self.consoleAddress = consoleAddress
         self.http = http
         self.wakeup = wakeup
         self.log = log
@@ -141,7 +144,9 @@ private struct FabricTurns {
             rebuilding: rebuilds.current,
             retention: thread.merges.retentionCounts,
             http: thread.http.counts,
-            files: needsFiles ? ProcessFiles.read(of: state.peers.expected) : nil
+            files: needsFiles
+                ? ProcessFiles.read(of: state.peers.expected, console: thread.consoleAddress)
+                : nil
         )
         decide { $0.tick(seen, &$1) }
     }

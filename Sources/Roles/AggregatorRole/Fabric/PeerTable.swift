@@ -67,7 +67,8 @@ struct PeerTable: Sendable {
     /// so a supervisor's record is used where there is one.
     func recentEnds(_ files: ProcessFiles, at epochSeconds: Int64) -> [String: RecentEnds] {
         var recent: [String: RecentEnds] = [:]
-        for process in MetricSnapshot.singletons.union(expected.map(\.description)) {
+        let processes = MetricSnapshot.singletons.union(expected.map(\.description))
+        for process in processes.union(files.ends.keys) {
             guard let ends = files.ends[process] ?? ends[process],
                 ends.recent(at: epochSeconds) > 0
             else { continue }

@@ -1,5 +1,6 @@
 import ActivityMonitoring
 import Foundation
+import HTTPServing
 import SystemIO
 import TraceMetrics
 import TraceModel
@@ -12,17 +13,21 @@ struct ProcessFiles: Sendable {
     var ends: [String: ProcessEnds] = [:]
     /// Why the router waits for an operator; nil if it does not.
     var routerLost: String?
+    /// Nil if the cluster has no console.
+    var console: ConsoleState?
 
-    /// Reads the files of the router, the aggregator and these workers. Blocks.
-    static func read(of workers: Set<WorkerName>) -> ProcessFiles {
+    /// Reads the files of the router, the aggregator, these workers, and the console where there is one. Blocks.
+    static func read(of workers: Set<WorkerName>, console: ServingAddress?) -> ProcessFiles {
         var files = ProcessFiles()
         for worker in workers { files.lost[worker] = line(ClusterPaths.lost(of: worker)) }
-        let processes = MetricSnapshot.singletons.union(workers.map(\.description))
+        var processes = MetricSnapshot.singletons.union(workers.map(\.description))
+        if console != nil { processes.insert(MetricSnapshot.console) }
         for process in processes {
             files.ends[process] = text(ClusterPaths.ends(of: process)).map {
                 ProcessEnds(parsing: $0)
             }
         }
+        files.console = console.map(ConsoleState.current)
         files.routerLost = line(ClusterPaths.routerLost)
         return files
     }

@@ -8,12 +8,14 @@ final class SharedState: Sendable {
     struct Content: Sendable {
         var store: MetricStore
         var marks: [Resource: MergedMark]
+        /// Nil if the cluster has no console.
+        var console: ConsoleState?
         var merging = MergeState()
         /// The latest `WorkerSkew.ratios`.
         var skew: [WorkerName: Double] = [:]
         /// Messages that the store applied since it was last saved.
         var journal = MetricJournal()
-        /// Number of times that a process was found silent. A page built before the latest one is out of date.
+        /// Number of times that a process was found silent, or the console in another state. A page built before the latest one is out of date.
         var silences = 0
 
         /// Returns a snapshot for the pages, including the histograms that currently have the highest counts.

@@ -28,6 +28,18 @@ struct ClusterStatus: Encodable, Sendable {
         let lastEnd: String?
     }
 
+    /// State of the console. The cluster is ready without it.
+    struct Console: Encodable, Sendable {
+        let address: String
+        let pid: UInt32?
+        let up: Bool
+        /// Number of unrequested ends within the last minute.
+        let recentEnds: Int
+        let lastEnd: String?
+        /// Why it does not stay up, and what to do; absent if it does.
+        let problem: String?
+    }
+
     /// State of a worker.
     struct Worker: Encodable, Sendable {
         let name: String
@@ -100,10 +112,12 @@ struct ClusterStatus: Encodable, Sendable {
     /// Whether a router has ever reported its status.
     let known: Bool
     /// Problems of running processes with their remedies, one sentence each. The cluster is not ready while there
-    /// are any.
+    /// are any. The console's is in `console`.
     let problems: [String]
     let router: Router
     let aggregator: Aggregator
+    /// Absent if the cluster has none.
+    let console: Console?
     let workers: [Worker]
     /// -1 if unknown, which never equals the sum of the other counts.
     let receivedEvents: Int64
@@ -124,6 +138,7 @@ struct ClusterStatus: Encodable, Sendable {
         marks: [Resource: MergedMark],
         merging: MergeState,
         skew: [WorkerName: Double],
+        console: ConsoleState?,
         pid: UInt32
     ) {
         let status = reading.router
@@ -144,6 +159,16 @@ struct ClusterStatus: Encodable, Sendable {
             recentEnds: ends(MetricSnapshot.aggregator).count,
             lastEnd: ends(MetricSnapshot.aggregator).last
         )
+        self.console = console.map { console in
+            Console(
+                address: "\(console.address)",
+                pid: console.pid,
+                up: console.pid != nil,
+                recentEnds: ends(MetricSnapshot.console).count,
+                lastEnd: ends(MetricSnapshot.console).last,
+                problem: ends(MetricSnapshot.console).problem
+            )
+        }
         workers = reading.workers.map { worker in
             Worker(
                 name: "\(worker.name)",
@@ -162,7 +187,9 @@ struct ClusterStatus: Encodable, Sendable {
                 skewRatio: skew[worker.name]
             )
         }
-        problems = reading.recentEnds.sorted { $0.key < $1.key }.compactMap(\.value.problem)
+        problems = reading.recentEnds.filter { $0.key != MetricSnapshot.console }.sorted {
+            $0.key < $1.key
+        }.compactMap(\.value.problem)
         ready =
             problems.isEmpty && reading.routerPID != nil && !reading.workers.isEmpty
             && reading.workers.allSatisfy(\.isUp)

@@ -10,10 +10,12 @@ import TraceModel
 struct PageRoutes: Sendable {
     private let pages: PageThread
     private let charts: ChartThread
+    private let console: ServingAddress?
 
-    init(_ pages: PageThread, _ charts: ChartThread) {
+    init(_ pages: PageThread, _ charts: ChartThread, console: ServingAddress?) {
         self.pages = pages
         self.charts = charts
+        self.console = console
     }
 
     func respond(to request: Request) async -> HTTPReply {
@@ -23,12 +25,15 @@ struct PageRoutes: Sendable {
         // Liveness only means that this process answers; readiness covers the other processes.
         if request.uri.path == "/healthz" { return Self.text(.ok, "ok") }
         if request.uri.path == "/api/v1/series" { return series(request) }
+        if let url = consoleURL(request) {
+            return Self.text(.found, "The console is at \(url)", [.location: url])
+        }
         let content: Page.Content
         do {
             guard let known = try Self.content(request) else {
                 return Self.text(
                     .notFound,
-                    "no such page; there are / /metrics /status /healthz /readyz /api/v1/series"
+                    "no such page; there are / /overview /metrics /status /healthz /readyz /api/v1/series"
                 )
             }
             content = known
@@ -67,6 +72,14 @@ struct PageRoutes: Sendable {
         } catch { return Self.text(.badRequest, "\(error)") }
     }
 
+    /// Returns the console's URL for a browser that asks for the first page. Other clients get the overview there.
+    private func consoleURL(_ request: Request) -> String? {
+        guard let console, request.uri.path == "/",
+            QualityList(request.headers[.accept] ?? "").weight(of: "text/html") > 0
+        else { return nil }
+        return ConsoleLink.url(console, from: request.head.authority)
+    }
+
     private static func text(
         _ status: HTTPResponse.Status,
         _ text: String,
@@ -95,7 +108,7 @@ struct PageRoutes: Sendable {
         case "/metrics/neutracer": .metrics(.neutracer, .text)
         case "/status": .status
         case "/readyz": .readiness
-        case "/": .overview
+        case "/", "/overview": .overview
         default: nil
         }
     }

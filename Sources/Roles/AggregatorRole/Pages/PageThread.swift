@@ -118,9 +118,8 @@ final class PageThread: Sendable {
         }
         let age = WallClock.monotonic() - generation.builtAt
         let (revision, silences) = shared.withLock { ($0.store.revision, $0.silences) }
-        guard revision != generation.reading.revision,
-            age >= lifetime(of: generation) || silences != generation.silences
-        else { return generation }
+        let isOld = revision != generation.reading.revision && age >= lifetime(of: generation)
+        guard isOld || silences != generation.silences else { return generation }
         return build(withFamilies: needsFamilies)
     }
 
@@ -133,14 +132,24 @@ final class PageThread: Sendable {
 
     private func build(withFamilies: Bool) -> SnapshotVersion {
         let builtAt = WallClock.monotonic()
-        let (reading, marks, merging, skew, silences) = shared.withLock { content in
+        let (reading, marks, merging, skew, console, silences) = shared.withLock { content in
             let reading = withFamilies ? content.reading() : content.store.statusReading()
-            return (reading, content.marks, content.merging, content.skew, content.silences)
+            return (
+                reading, content.marks, content.merging, content.skew, content.console,
+                content.silences
+            )
         }
         save()
         return SnapshotVersion(
             reading: reading,
-            status: ClusterStatus(reading, marks: marks, merging: merging, skew: skew, pid: pid),
+            status: ClusterStatus(
+                reading,
+                marks: marks,
+                merging: merging,
+                skew: skew,
+                console: console,
+                pid: pid
+            ),
             hasFamilies: withFamilies,
             silences: silences,
             builtAt: builtAt

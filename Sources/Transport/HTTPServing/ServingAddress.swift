@@ -1,9 +1,9 @@
 import Glibc
-import SystemIO
+package import SystemIO
 package import TraceModel
 
-/// Address of the HTTP pages: `127.0.0.1:9091`, `[::1]:9091`, `localhost:9091`. Port 0 chooses a free port.
-package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
+/// Address of an HTTP server: `127.0.0.1:9091`, `[::1]:9091`, `localhost:9091`. Port 0 chooses a free port.
+package struct ServingAddress: Sendable, Equatable, CustomStringConvertible {
     package let host: String
     package let port: UInt16
 
@@ -30,11 +30,12 @@ package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
         self.port = port
     }
 
-    func with(port: UInt16) -> MetricsAddress { MetricsAddress(host: host, port: port) }
+    /// Returns the address with another port.
+    package func with(port: UInt16) -> ServingAddress { ServingAddress(host: host, port: port) }
 
-    /// Listens on the address.
+    /// Listens on the address, which the option `option` has named.
     /// - Throws: `TraceError(.configuration)` if the address is not available.
-    func listen() throws(TraceError) -> ListeningSocket {
+    package func listen(_ option: String) throws(TraceError) -> ListeningSocket {
         guard isNumeric else { throw TraceError(.configuration, "not an address: \(self)") }
         do throws(SystemError) {
             guard let socket = try ListeningSocket.bind(description).first else {
@@ -46,8 +47,8 @@ package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
                 .configuration,
                 "the pages can't be served at \(self)",
                 remedy: error.isAddressTaken
-                    ? PortHolder.remedy(port: port, option: "--metrics")
-                    : "Name an address of this machine by --metrics",
+                    ? PortHolder.remedy(port: port, option: option)
+                    : "Name an address of this machine by \(option)",
                 cause: error
             )
         }

@@ -1,5 +1,4 @@
 import Glibc
-import SystemIO
 package import TraceModel
 
 /// Extracts the body from a response as far as it has arrived.
@@ -35,7 +34,7 @@ enum HTTPResponse {
     }
 }
 
-/// Sends one GET over plain HTTP/1.1 on a connection of its own: enough to query the aggregator.
+/// Sends one GET over plain HTTP/1.1 on a connection of its own: enough to query the aggregator, without a client library.
 package enum HTTPGet {
     private static let responseBytesMax = 4 << 20
 

@@ -1,9 +1,10 @@
 /// Parses a header that lists choices with weights (RFC 9110, 12.4.2).
 /// Example: `text/plain;version=0.0.4;q=0.2, */*;q=0.1`.
-struct QualityList {
+package struct QualityList {
     private var weights: [String: Double] = [:]
 
-    init(_ header: String) {
+    /// Parses the header's value.
+    package init(_ header: String) {
         for item in header.split(separator: ",") {
             let parts = item.split(separator: ";").map {
                 $0.filter { $0 != " " && $0 != "\t" }.lowercased()
@@ -17,5 +18,5 @@ struct QualityList {
 
     /// Returns a choice's weight; 0 if it is not listed. Wildcards are ignored: a named choice is preferred to a
     /// tolerated one.
-    func weight(of name: String) -> Double { weights[name] ?? 0 }
+    package func weight(of name: String) -> Double { weights[name] ?? 0 }
 }

@@ -1,0 +1,391 @@
+import Foundation
+import SystemIO
+import TraceFiles
+import TraceModel
+import TraceSummaries
+
+/// Answers the endpoints below `/api/v1`: reads final files and their records, and asks the aggregator for what is live.
+/// All answers are JSON. Used by the threads of queries.
+struct ConsoleQueries: Sendable {
+    /// An endpoint that a query answers.
+    enum Endpoint: String, CaseIterable, Sendable {
+        case about
+        case status
+        case hosts
+        case processes
+        case anomalies
+        case summary
+        case files
+
+        /// The names of its parameters.
+        var parameters: [String] {
+            switch self {
+            case .about, .status: []
+            case .hosts: ["from", "to"]
+            case .processes: ["from", "to", "host", "pid", "limit"]
+            case .anomalies: ["from", "to", "resource", "rule", "host", "pid", "limit"]
+            case .summary: ["from", "to", "resource", "top"]
+            case .files: ["from", "to", "resource", "host", "kind", "limit"]
+            }
+        }
+    }
+
+    private let catalog = WindowCatalog()
+    private let perfettoUI: String
+
+    init(perfettoUI: String) { self.perfettoUI = perfettoUI }
+
+    /// Returns an endpoint's answer. Blocks.
+    /// - Throws: `QueryFailure`; `TraceError` for wrong parameters, damaged files, and an aggregator that is away.
+    func answer(
+        _ endpoint: Endpoint,
+        _ parameters: QueryParameters,
+        _ context: QueryContext
+    ) throws -> [UInt8] {
+        switch endpoint {
+        case .about: try Self.json(About(version: BuildInfo.version, perfettoUi: perfettoUI))
+        case .status: try Self.status()
+        case .hosts: try hosts(parameters, context)
+        case .processes: try processes(parameters, context)
+        case .anomalies: try anomalies(parameters, context)
+        case .summary: try summary(parameters, context)
+        case .files: try files(parameters, context)
+        }
+    }
+
+    private static func json(_ value: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+        return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
+    }
+
+    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
+    // MARK: about, status
+
+    /// What the pages have to know of the console itself.
+    private struct About: Encodable {
+        let version: String
+        let perfettoUi: String
+    }
+
+    private static let aggregatorTimeoutSeconds = 2
+
+    /// Returns the aggregator's `/status` as it is.
+    private static func status() throws -> [UInt8] {
+        guard let bytes = try? FileSystem.contents(ClusterPaths.aggregatorAddress),
+            let address = HostPort(
+                String(decoding: bytes, as: UTF8.self).trimmingCharacters(
+                    in: .whitespacesAndNewlines
+                )
+            )
+        else { throw TraceError(.unreachable, "no aggregator has run in this data directory") }
+        do {
+            return try HTTPGet.body(
+                of: "/status",
+                from: address,
+                timeoutSeconds: aggregatorTimeoutSeconds
+            )
+        } catch {
+            throw TraceError(.unreachable, "the aggregator does not answer", cause: error)
+        }
+    }
+
+    // MARK: hosts, processes
+
+    /// A host that has sent events.
+    private struct Host: Encodable {
+        let host: String
+        let firstTsNs: EpochNanoseconds
+        let lastTsNs: EpochNanoseconds
+        let events: UInt64
+        let processes: Int
+        let resources: [String]
+    }
+
+    /// The answer of `hosts`.
+    private struct HostsAnswer: Encodable {
+        let hosts: [Host]
+        let windows: Int
+        let complete: Bool
+    }
+
+    private func hosts(_ parameters: QueryParameters, _ context: QueryContext) throws -> [UInt8] {
+        let tally = try fleet(try parameters.span(), context)
+        var groups: [[UInt8]: [FleetTally.Process]] = [:]
+        for (key, process) in tally.processes { groups[key.host, default: []].append(process) }
+        let hosts = groups.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { host, own in
+            Host(
+                host: Self.text(host),
+                firstTsNs: own.map(\.firstSeen).min() ?? 0,
+                lastTsNs: own.map(\.lastSeen).max() ?? 0,
+                events: own.reduce(0) { $0 + $1.events },
+                processes: own.count,
+                resources: Self.names(own.reduce(into: []) { $0.formUnion($1.resources) })
+            )
+        }
+        return try Self.json(
+            HostsAnswer(hosts: hosts, windows: tally.windows, complete: tally.isComplete)
+        )
+    }
+
+    /// A process that has sent events.
+    private struct Process: Encodable {
+        let host: String
+        let pid: UInt32
+        let process: String
+        let firstTsNs: EpochNanoseconds
+        let lastTsNs: EpochNanoseconds
+        let events: UInt64
+        let resources: [String]
+    }
+
+    /// The answer of `processes`.
+    private struct ProcessesAnswer: Encodable {
+        let processes: [Process]
+        let windows: Int
+        let complete: Bool
+    }
+
+    private func processes(
+        _ parameters: QueryParameters,
+        _ context: QueryContext
+    ) throws -> [UInt8] {
+        let pid = try parameters.processID()
+        let host = parameters.text("host").map { Array($0.utf8) }
+        let limit = try parameters.count(
+            "limit",
+            standard: 1_000,
+            max: Limits.consoleProcessesMax
+        )
+        let tally = try fleet(try parameters.span(), context)
+        let wanted = tally.processes.filter { key, _ in
+            (pid.map { key.pid == $0 } ?? true) && (host.map { key.host == $0 } ?? true)
+        }
+        let sorted = wanted.sorted {
+            if $0.value.events != $1.value.events { return $0.value.events > $1.value.events }
+            if $0.key.host != $1.key.host {
+                return $0.key.host.lexicographicallyPrecedes($1.key.host)
+            }
+            return $0.key.pid < $1.key.pid
+        }
+        let processes = sorted.prefix(limit).map { key, process in
+            Process(
+                host: Self.text(key.host),
+                pid: key.pid,
+                process: Self.text(process.name),
+                firstTsNs: process.firstSeen,
+                lastTsNs: process.lastSeen,
+                events: process.events,
+                resources: Self.names(process.resources)
+            )
+        }
+        return try Self.json(
+            ProcessesAnswer(
+                processes: processes,
+                windows: tally.windows,
+                complete: tally.isComplete && sorted.count <= limit
+            )
+        )
+    }
+
+    private func fleet(_ span: QuerySpan, _ context: QueryContext) throws -> FleetTally {
+        let reading = try catalog.read(context)
+        var tally = FleetTally()
+        if !reading.isComplete { tally.leaveOut() }
+        for window in reading.windows where window.overlaps(span) {
+            try context.check()
+            if let summary = try WindowCatalog.summary(of: window) { tally.add(summary) }
+        }
+        return tally
+    }
+
+    private static func names(_ resources: Set<Resource>) -> [String] {
+        Resource.allCases.filter(resources.contains).map(\.name)
+    }
+
+    // MARK: anomalies
+
+    private func anomalies(
+        _ parameters: QueryParameters,
+        _ context: QueryContext
+    ) throws -> [UInt8] {
+        let span = try parameters.span()
+        var selection = AnomalySelection()
+        selection.from = span.from
+        selection.to = span.to
+        selection.resource = try parameters.resource()
+        selection.rule = parameters.text("rule")
+        selection.host = parameters.text("host")
+        selection.pid = try parameters.processID()
+        let limit = try parameters.count("limit", standard: 500, max: Limits.consoleIncidentsMax)
+        let reading = try catalog.read(context)
+        let files = reading.windows.reversed().filter { window in
+            window.overlaps(span)
+                && (selection.resource.map { $0 == window.window.resource } ?? true)
+        }.flatMap(\.files).filter {
+            $0.kind == "anomalies" && $0.name.contains(".jsonl")
+        }
+        var list = IncidentList(limit: limit)
+        var lines = 0
+        try context.check()
+        try AnomalyReader(selection, files: files.map(\.path)).forEachFinding { line in
+            if lines % 1_024 == 0 { try context.check() }
+            lines += 1
+            list.add(line)
+        }
+        return Self.json(list, isComplete: reading.isComplete)
+    }
+
+    /// Renders incidents; their texts are JSON already.
+    private static func json(_ list: IncidentList, isComplete: Bool) -> [UInt8] {
+        var list = list
+        let incidents = list.newest()
+        var text = RawBuffer()
+        text.append("{\"incidents\":[")
+        for (position, incident) in incidents.enumerated() {
+            text.append(position == 0 ? "\n{" : ",\n{")
+            for (name, json) in [
+                ("rule", incident.rule), ("resource", incident.resource), ("host", incident.host),
+                ("process", incident.process), ("message", incident.message),
+            ] {
+                text.append("\"\(name)\":")
+                append(json.isEmpty ? Array("\"\"".utf8) : json, to: &text)
+                text.append(",")
+            }
+            text.append("\"pid\":")
+            text.appendDecimal(incident.pid)
+            text.append(",\"begin_ts_ns\":")
+            text.appendDecimal(incident.begin)
+            text.append(",\"end_ts_ns\":")
+            text.appendDecimal(incident.end)
+            text.append(",\"count\":")
+            text.appendDecimal(UInt64(incident.count))
+            text.append(",\"severity\":")
+            text.appendJSONDouble(incident.severity)
+            text.append(",\"value\":")
+            append(incident.value.isEmpty ? Array("null".utf8) : incident.value, to: &text)
+            text.append("}")
+        }
+        text.append("],\"findings\":")
+        text.appendDecimal(UInt64(list.findings))
+        text.append(",\"complete\":")
+        text.append(isComplete && list.total <= incidents.count ? "true}\n" : "false}\n")
+        return unsafe Array(text.bytes)
+    }
+
+    private static func append(_ bytes: [UInt8], to text: inout RawBuffer) {
+        unsafe bytes.withUnsafeBytes { unsafe text.append($0) }
+    }
+
+    // MARK: summary
+
+    private func summary(_ parameters: QueryParameters, _ context: QueryContext) throws -> [UInt8] {
+        let span = try parameters.span()
+        let wanted = try parameters.resource()
+        let top = try parameters.count(
+            "top",
+            standard: Limits.summaryTopRows,
+            max: Limits.consoleTopRowsMax
+        )
+        let reading = try catalog.read(context)
+        var text = RawBuffer()
+        text.append("{\"summaries\":[")
+        var isFirst = true
+        for resource in Resource.allCases where wanted.map({ $0 == resource }) ?? true {
+            var merged = WindowSummary(resource)
+            var windows = 0
+            // Later windows come later, so that numbers which describe the end of a window are those of the last one.
+            for window in reading.windows.reversed()
+            where window.window.resource == resource && window.overlaps(span) {
+                try context.check()
+                guard let summary = try WindowCatalog.summary(of: window),
+                    summary.resource == resource
+                else { continue }
+                merged.merge(summary, isLater: true)
+                windows += 1
+            }
+            guard windows > 0 else { continue }
+            text.append(isFirst ? "\n" : ",\n")
+            isFirst = false
+            SummaryDocument(merged, topRows: top).append(windows: windows, to: &text)
+        }
+        text.append(reading.isComplete ? "],\"complete\":true}\n" : "],\"complete\":false}\n")
+        return unsafe Array(text.bytes)
+    }
+
+    // MARK: files
+
+    /// A final file.
+    private struct File: Encodable {
+        let name: String
+        let kind: String
+        let resource: String
+        let window: UInt64
+        let bytes: Int
+        /// Absent where a file has the rows of all hosts.
+        let host: String?
+        /// When the file became final, in seconds since the epoch.
+        let finalAt: Int64
+        let firstTsNs: EpochNanoseconds?
+        let lastTsNs: EpochNanoseconds?
+        /// Events of the window.
+        let events: UInt64?
+    }
+
+    /// The answer of `files`.
+    private struct FilesAnswer: Encodable {
+        let files: [File]
+        let bytes: Int
+        let complete: Bool
+    }
+
+    private func files(_ parameters: QueryParameters, _ context: QueryContext) throws -> [UInt8] {
+        let span = try parameters.span()
+        let resource = try parameters.resource()
+        let host = parameters.text("host").map { name -> [UInt8] in
+            var text = RawBuffer()
+            unsafe Array(name.utf8).withUnsafeBytes {
+                _ = unsafe text.appendJSONString(ByteView($0))
+            }
+            return unsafe Array(text.bytes)
+        }
+        let kind = parameters.text("kind")
+        let limit = try parameters.count("limit", standard: 1_000, max: Limits.consoleFilesMax)
+        let reading = try catalog.read(context)
+        var files: [File] = []
+        var isComplete = reading.isComplete
+        search: for window in reading.windows
+        where window.overlaps(span) && (resource.map { $0 == window.window.resource } ?? true) {
+            for file in window.files where kind.map({ $0 == file.kind }) ?? true {
+                // Files of all hosts are of this one, too.
+                if let host, let own = file.host, own != host { continue }
+                guard files.count < limit else {
+                    isComplete = false
+                    break search
+                }
+                files.append(
+                    File(
+                        name: file.name,
+                        kind: file.kind,
+                        resource: window.window.resource.name,
+                        window: window.window.window,
+                        bytes: file.bytes,
+                        host: file.host.flatMap(Self.decoded),
+                        finalAt: window.window.finalAt,
+                        firstTsNs: window.head?.firstTsNs,
+                        lastTsNs: window.head?.lastTsNs,
+                        events: window.head?.events
+                    )
+                )
+            }
+        }
+        let bytes = files.reduce(0) { $0 + $1.bytes }
+        return try Self.json(FilesAnswer(files: files, bytes: bytes, complete: isComplete))
+    }
+
+    private static func decoded(_ json: [UInt8]) -> String? {
+        try? JSONDecoder().decode(String.self, from: Data(json))
+    }
+}

@@ -1,0 +1,216 @@
+import Compression
+import HTTPServing
+import HTTPTypes
+import HummingbirdCore
+import Logging
+import TraceModel
+
+/// Selects what a request gets: a page, a file, or the answer of a query.
+struct ConsoleRoutes: Sendable {
+    private let pages: ConsolePages
+    private let queries: ConsoleQueries
+    private let delivery: FileDelivery
+    private let threads: QueryThreads
+    private let log: Logger
+
+    /// Answers of at least this size are compressed for clients that take it.
+    private static let compressedBytesMin = 1 << 10
+    /// The path of everything that is no page.
+    static let root = "/api/v1/"
+
+    init(
+        pages: ConsolePages,
+        queries: ConsoleQueries,
+        delivery: FileDelivery,
+        threads: QueryThreads,
+        log: Logger
+    ) {
+        self.pages = pages
+        self.queries = queries
+        self.delivery = delivery
+        self.threads = threads
+        self.log = log
+    }
+
+    /// What a path below `root` names.
+    enum Target: Equatable {
+        case query(ConsoleQueries.Endpoint)
+        /// The description of the API.
+        case description
+        /// A final file, by its path below `output/`.
+        case file(String)
+
+        /// Returns nil for an unknown path.
+        init?(_ path: String) {
+            guard path.hasPrefix(ConsoleRoutes.root) else { return nil }
+            let rest = path.dropFirst(ConsoleRoutes.root.count)
+            if rest == "openapi.json" {
+                self = .description
+            } else if let endpoint = ConsoleQueries.Endpoint(rawValue: String(rest)) {
+                self = .query(endpoint)
+            } else if rest.hasPrefix("files/"),
+                let name = PercentDecoding.text(rest.dropFirst("files/".count))
+            {
+                self = .file(name)
+            } else {
+                return nil
+            }
+        }
+    }
+
+    func respond(to request: Request, from peer: HTTPPeer) async -> HTTPReply {
+        guard request.method == .get || request.method == .head else {
+            return Self.error(
+                .methodNotAllowed,
+                "invalidArgument",
+                "only GET and HEAD",
+                [.allow: "GET, HEAD"]
+            )
+        }
+        let path = request.uri.path
+        if path == "/healthz" { return Self.reply(.ok, "text/plain; charset=utf-8", "ok\n".utf8) }
+        guard path.hasPrefix(Self.root) else { return page(path, request) }
+        do {
+            switch Target(path) {
+            case .query(let endpoint): return try await answer(endpoint, request, peer)
+            case .description:
+                return page("/\(ConsolePages.description)", request)
+            case .file(let name):
+                let reply = try await delivery.reply(name, request.headers)
+                guard var reply else {
+                    return Self.error(.notFound, "notFound", "there is no such file")
+                }
+                Self.protect(&reply.headers)
+                return reply
+            case nil:
+                return Self.error(
+                    .notFound,
+                    "notFound",
+                    "no such endpoint; \(Self.root)openapi.json describes all"
+                )
+            }
+        } catch { return failure(error) }
+    }
+
+    // MARK: Pages
+
+    private func page(_ path: String, _ request: Request) -> HTTPReply {
+        guard let file = pages[path] else {
+            return Self.error(.notFound, "notFound", "there is no such page")
+        }
+        let headers: HTTPFields = [.cacheControl: "no-cache", .eTag: file.tag]
+        if FileDelivery.lists(request.headers[.ifNoneMatch], file.tag) {
+            return Self.reply(.notModified, file.contentType, [], headers)
+        }
+        return Self.reply(.ok, file.contentType, file.bytes, headers)
+    }
+
+    // MARK: Queries
+
+    private func answer(
+        _ endpoint: ConsoleQueries.Endpoint,
+        _ request: Request,
+        _ peer: HTTPPeer
+    ) async throws -> HTTPReply {
+        let parameters = try QueryParameters(request.uri.query, known: endpoint.parameters)
+        let encodings = QualityList(request.headers[.acceptEncoding] ?? "")
+        let takesGzip = encodings.weight(of: "gzip") > 0
+        let (bytes, isCompressed) = try await threads.run { () throws -> ([UInt8], Bool) in
+            let plain = try queries.answer(endpoint, parameters, QueryContext(peer: peer))
+            guard takesGzip, plain.count >= Self.compressedBytesMin else { return (plain, false) }
+            return (unsafe try plain.withUnsafeBytes { try unsafe Gzip.compress($0) }, true)
+        }
+        var headers: HTTPFields = [.cacheControl: "no-store", .vary: "Accept-Encoding"]
+        if isCompressed { headers[.contentEncoding] = "gzip" }
+        return Self.reply(.ok, "application/json", bytes, headers)
+    }
+
+    /// Returns the reply for a request that failed.
+    private func failure(_ error: any Error) -> HTTPReply {
+        switch error {
+        case QueryFailure.busy:
+            return Self.error(
+                .serviceUnavailable,
+                "exhausted",
+                "\(Limits.consoleQueriesMax) queries run already; try again",
+                [.retryAfter: "2"]
+            )
+        case QueryFailure.late:
+            return Self.error(
+                .gatewayTimeout,
+                "exhausted",
+                "the query took longer than \(Int(Limits.consoleQuerySeconds)) s; narrow the time with from and to"
+            )
+        case QueryFailure.cancelled:
+            return Self.error(.serviceUnavailable, "unreachable", "the query was cancelled")
+        case let error as TraceError:
+            switch error.code {
+            case .invalidArgument:
+                return Self.error(.badRequest, error.code.rawValue, "\(error)")
+            case .notFound: return Self.error(.notFound, error.code.rawValue, "\(error)")
+            case .exhausted, .unreachable:
+                return Self.error(.serviceUnavailable, error.code.rawValue, "\(error)")
+            case .corrupt, .configuration, .system: break
+            }
+        default: break
+        }
+        log.error("a query failed", metadata: ["why": "\(error)"])
+        let code = (error as? TraceError)?.code ?? .system
+        return Self.error(.internalServerError, code.rawValue, "\(error)")
+    }
+
+    // MARK: Replies
+
+    private static func error(
+        _ status: HTTPResponse.Status,
+        _ code: String,
+        _ message: String,
+        _ more: HTTPFields = [:]
+    ) -> HTTPReply {
+        let text = "{\"error\":{\"code\":\(quoted(code)),\"message\":\(quoted(message))}}\n"
+        let headers: HTTPFields = [.cacheControl: "no-store"]
+        return reply(status, "application/json", text.utf8, headers + more)
+    }
+
+    /// Returns a text as a JSON string.
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case _ where scalar.value < 0x20:
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+
+    private static func reply(
+        _ status: HTTPResponse.Status,
+        _ contentType: String,
+        _ body: some Sequence<UInt8>,
+        _ more: HTTPFields = [:]
+    ) -> HTTPReply {
+        var headers: HTTPFields = [.contentType: contentType]
+        headers = headers + more
+        protect(&headers)
+        return HTTPReply(status: status, headers: headers, body: SharedBody(body))
+    }
+
+    /// Adds the headers that keep other sites, and names in traces, from acting in the console's name. Pages run only
+    /// scripts of their own.
+    private static func protect(_ headers: inout HTTPFields) {
+        headers[.contentSecurityPolicy] =
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+            + "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        headers[.xContentTypeOptions] = "nosniff"
+        for (name, value) in [
+            ("Referrer-Policy", "no-referrer"), ("Cross-Origin-Resource-Policy", "same-origin"),
+        ] {
+            if let name = HTTPField.Name(name) { headers[name] = value }
+        }
+    }
+}

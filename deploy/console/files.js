@@ -1,0 +1,60 @@
+import { bytes, fill, filter, get, moment, number, problem } from "./api.js";
+import { open } from "./perfetto.js";
+
+const COLUMNS = [
+  { title: "file" }, { title: "host", isName: true }, { title: "resource" }, { title: "window", isNumber: true },
+  { title: "first event" }, { title: "last event" }, { title: "size", isNumber: true }, { title: "open" },
+];
+
+const about = get("about");
+
+function address(file) {
+  return `/api/v1/files/${file.name.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+function download(file) {
+  const link = document.createElement("a");
+  link.href = address(file);
+  link.download = "";
+  link.textContent = file.name;
+  return link;
+}
+
+function button(file) {
+  // Perfetto expands gzip, and does not know zstd.
+  if (file.kind !== "json" || file.name.endsWith(".zst")) return "–";
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Open in Perfetto";
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      problem(null);
+      await open(about, address(file), file.name);
+    } catch (error) {
+      problem(error);
+    }
+    button.disabled = false;
+  });
+  return button;
+}
+
+async function show(query) {
+  const note = document.getElementById("note");
+  note.textContent = "Loading…";
+  try {
+    const answer = await get("files", query);
+    note.textContent = `${number(answer.files.length)} files, ${bytes(answer.bytes)}`
+      + `${answer.complete ? "" : "; there are more, older ones"}.`;
+    fill(document.getElementById("files"), COLUMNS, answer.files.map((file) => [
+      download(file), file.host ?? "all", file.resource, String(file.window), moment(file.first_ts_ns),
+      moment(file.last_ts_ns), bytes(file.bytes), button(file),
+    ]));
+    problem(null);
+  } catch (error) {
+    note.textContent = "";
+    problem(error);
+  }
+}
+
+filter(document.getElementById("filter"), show);
