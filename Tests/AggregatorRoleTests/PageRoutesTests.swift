@@ -69,4 +69,22 @@ import TraceModel
         }
         #expect(try ServingAddress("localhost:0").listen("--metrics").port > 0)
     }
+
+    @Test(arguments: [
+        ("127.0.0.1:9090", "127.0.0.1:9091", "http://127.0.0.1:9090/"),
+        ("127.0.0.1:9090", "localhost:9091", "http://127.0.0.1:9090/"),
+        ("[::1]:9090", "[::1]:9091", "http://[::1]:9090/"),
+        ("127.0.0.1:9090", "server:9091", nil), ("127.0.0.1:9090", nil, nil),
+        ("0.0.0.0:9090", "server:9091", "http://server:9090/"),
+        ("0.0.0.0:9090", "server", "http://server:9090/"),
+        ("[::]:9090", "[fe80::1]", "http://[fe80::1]:9090/"),
+        ("0.0.0.0:9090", "evil/path:1", nil), ("0.0.0.0:9090", "a\r\nb:1", nil),
+        ("10.0.0.1:9090", "server:9091", "http://10.0.0.1:9090/"),
+    ]) func browsersAreSentWhereTheyCanGo(
+        _ console: String,
+        _ authority: String?,
+        _ url: String?
+    ) throws {
+        #expect(ConsoleLink.url(try ServingAddress(console), from: authority) == url)
+    }
 }

@@ -200,7 +200,8 @@ struct EffectiveConfigurationTests {
         )
         #expect(
             configuration.arguments(of: .aggregator) == [
-                "--metrics", "127.0.0.1:9091", "--state-limit", "512M", "--series-limit", "10000",
+                "--metrics", "127.0.0.1:9091", "--console", "127.0.0.1:9090", "--state-limit",
+                "512M", "--series-limit", "10000",
                 "--time-zone",
                 "UTC", "--csv-columns", "all", "--csv-formula-guard", "--retain-age", "7d",
             ]
@@ -212,6 +213,29 @@ struct EffectiveConfigurationTests {
                 "neutracer",
             ]
         )
+    }
+
+    @Test func theConsoleCanBeLeftOut() throws {
+        let standard = try effective([])
+        #expect(
+            standard.arguments(of: .console) == [
+                "--console", "127.0.0.1:9090", "--perfetto-ui", "https://ui.perfetto.dev",
+            ]
+        )
+        #expect(try effective([], ["CONSOLE_PORT": "1"])["console"] == .text("127.0.0.1:1"))
+        for off in [
+            try effective(["--console", "off"]), try effective([], ["CONSOLE_PORT": "off"]),
+        ] {
+            #expect(off["console"] == .text("off"))
+            #expect(!off.arguments(of: .aggregator).contains("--console"))
+            #expect(off.exported.contains("console_address=off\n"))
+        }
+        for wrong in [
+            ["--console", "9090"], ["--console", "127.0.0.1:9091"], ["--perfetto-ui", "off"],
+            ["--perfetto-ui", "javascript:alert(1)"], ["--perfetto-ui", "https://a\"b"],
+        ] {
+            #expect(throws: TraceError.self) { try effective(wrong) }
+        }
     }
 
     // MARK: What Kubernetes sets

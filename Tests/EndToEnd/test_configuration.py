@@ -130,7 +130,7 @@ def test_every_help_teaches_every_option(programs):
     assert all(f"`{flag}" in (ROOT / "deploy/OPERATING.md").read_text(encoding="utf-8") for flag in flags)
     script = subprocess.run([ROOT / "scripts/cluster", "--help"], capture_output=True, text=True).stdout
     assert all(f"  {flag}" in script for flag in flags)
-    readers = {"router": set(), "worker": set(), "aggregator": set()}
+    readers = {"router": set(), "worker": set(), "aggregator": set(), "console": set()}
     for name, told in readers.items():
         text = subprocess.run([programs / f"trace-{name}", "--help"], capture_output=True, text=True).stdout
         told.update(flag for flag in flags if f"  {flag} " in text or f"  {flag}\n" in text)

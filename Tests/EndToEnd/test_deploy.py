@@ -21,7 +21,7 @@ UNITS = ROOT / "deploy/systemd"
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 WORKERS = [f"trace-worker@{resource}.0.service" for resource in RESOURCES]
 # As systemd starts them: each when the one before is ready.
-START_ORDER = ["trace-aggregator.service", *WORKERS, "trace-router.service"]
+START_ORDER = ["trace-aggregator.service", *WORKERS, "trace-router.service", "trace-console.service"]
 
 
 # systemd
@@ -126,6 +126,7 @@ def services(tmp_path, programs):
     places = {
         "/usr/local/bin": str(programs), "/var/lib/trace": str(tmp_path / "data"),
         addresses["TRACE_GRPC"]: f"127.0.0.1:{free_port()}", addresses["TRACE_METRICS"]: f"127.0.0.1:{free_port()}",
+        addresses["TRACE_CONSOLE"]: f"127.0.0.1:{free_port()}",
     }
     (tmp_path / "data").mkdir()
     started = {}
@@ -187,11 +188,11 @@ def test_the_target_has_every_unit_in_order():
 def test_the_units_hardening_is_the_same():
     """But for the network, which a worker has none of."""
     hardening = []
-    for name in ("trace-aggregator.service", "trace-router.service", WORKERS[0]):
+    for name in ("trace-aggregator.service", "trace-router.service", "trace-console.service", WORKERS[0]):
         text = Unit(name, {}).settings
         begin = text.index(("User", "trace"))
         hardening.append([entry for entry in text[begin:] if entry[0] not in ("RestrictAddressFamilies", "PrivateNetwork")])
-    assert hardening[0] == hardening[1] == hardening[2]
+    assert all(entries == hardening[0] for entries in hardening)
     assert Unit(WORKERS[0], {}).values("RestrictAddressFamilies") == ["AF_UNIX"]
 
 

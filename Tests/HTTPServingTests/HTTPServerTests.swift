@@ -3,6 +3,7 @@ import Glibc
 import HTTPTypes
 import HummingbirdCore
 import Logging
+import Synchronization
 import SystemIO
 import TestSupport
 import Testing
@@ -28,6 +29,7 @@ import Testing
             log: Logger(label: "test")
         ) { request, _ in
             let path = request.uri.path
+            if path == "/stream" || path == "/broken" { return Self.streamed(path == "/broken") }
             return HTTPReply(
                 status: .ok,
                 headers: [.contentType: "text/plain"],
@@ -38,6 +40,23 @@ import Testing
         let result = try await HTTPClient.onThread { Result { try body(port, tally) } }
         try await HTTPClient.onThread { server.stop() }
         try result.get()
+    }
+
+    /// A body of a million bytes in pieces; a broken one ends before.
+    private static func streamed(_ isBroken: Bool) -> HTTPReply {
+        let pieces = Mutex(0)
+        return HTTPReply(
+            status: .ok,
+            headers: [:],
+            stream: HTTPStream(bytes: 1_000_000) {
+                let number = pieces.withLock {
+                    $0 += 1
+                    return $0
+                }
+                if isBroken, number > 3 { throw SystemError(errno: EIO, call: "read", subject: "") }
+                return [UInt8](repeating: UInt8(number), count: 100_000)
+            }
+        )
     }
 
     private static func bounds(_ change: (inout HTTPBounds) -> Void) -> HTTPBounds {
@@ -100,6 +119,28 @@ import Testing
             try client.send("GET /large HTTP/1.1\r\n\r\n")
             client.finish()
             #expect(try client.readAll().utf8.count > 8 << 20)
+        }
+    }
+
+    @Test func aStreamedBodyIsSentPieceByPiece() async throws {
+        try await withServer { port, _ in
+            let client = try HTTPClient(port: port)
+            for _ in 0..<2 {
+                try client.send("GET /stream HTTP/1.1\r\n\r\n")
+                let reply = try client.reply()
+                #expect(reply.head.contains("Content-Length: 1000000\r\n"))
+                #expect(reply.body == (1...10).flatMap { [UInt8](repeating: $0, count: 100_000) })
+            }
+        }
+    }
+
+    @Test func aBodyThatBreaksOffEndsItsConnection() async throws {
+        try await withServer { port, _ in
+            let client = try HTTPClient(port: port)
+            try client.send("GET /broken HTTP/1.1\r\n\r\n")
+            let answer = try client.readAll()
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
+            #expect(answer.utf8.count < 1_000_000)
         }
     }
 
