@@ -27,8 +27,12 @@ import Testing
             bounds: bounds,
             tally: tally,
             log: Logger(label: "test")
-        ) { request, _ in
+        ) { request, peer in
             let path = request.uri.path
+            if path == "/wait" {
+                while !peer.isGone { try? await Task.sleep(for: .milliseconds(5)) }
+                tally.count(.idle)
+            }
             if path == "/stream" || path == "/broken" { return Self.streamed(path == "/broken") }
             return HTTPReply(
                 status: .ok,
@@ -141,6 +145,16 @@ import Testing
             let answer = try client.readAll()
             #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
             #expect(answer.utf8.count < 1_000_000)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func aReplyLearnsThatItsClientHasGone(_ isHalfClosed: Bool) async throws {
+        try await withServer { port, tally in
+            var client: HTTPClient? = try HTTPClient(port: port)
+            try client?.send("GET /wait HTTP/1.1\r\n\r\n")
+            if isHalfClosed { client?.finish() } else { client = nil }
+            #expect(Self.closes(tally, .idle, 1))
         }
     }
 
