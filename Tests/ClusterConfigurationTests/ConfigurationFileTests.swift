@@ -11,12 +11,12 @@ struct ConfigurationFileTests {
     @Test func everySettingCanStandInAFile() {
         let text = """
             {
-              "grpc": "[::1]:6000", "metrics": "localhost:6001", "console": "off",
-              "perfetto_ui": "http://localhost:10000/", "workers": { "function": 4, "gpu": 1 },
+              "grpc": "[::1]:6000", "metrics": "localhost:6001", "workers": { "function": 4, "gpu": 1 },
               "inactivity_timeout": 60, "log_budget": 268435456, "time_zone": "UTC", "state_limit": "1G",
               "series_limit": 500,
               "default_semantics": "cumulative", "csv_columns": "original",
-              "csv_formula_guard": true, "compress": "gzip", "retain_age": "7d", "retain_bytes": "off"
+              "csv_formula_guard": true, "compress": "gzip", "retain_age": "7d", "retain_bytes": "off",
+              "console": "off", "perfetto_ui": "http://localhost:10000/"
             }
             """
         let file = ConfigurationFile(Array(text.utf8), file: "c.json")
