@@ -158,7 +158,8 @@ def test_a_window_too_large_for_viewers_becomes_several_files(cluster, contract)
         assert not report["problems"] and "E without B" not in report["kinds"], report
 
     published = cluster.metrics()["trace_final_files_total"][("resource", "function"),]
-    assert published == len(list(cluster.data.glob("output/[a-z]*/*function*")))
+    named = [*cluster.data.glob("output/[a-z]*/*function*"), *cluster.data.glob("output/profile/*")]
+    assert published == len(named)
     read = json.loads(cluster.tracectl("cat", "--data", str(cluster.data), "--resource", "function").stdout)
     assert [round(event["ts"]) for event in read["traceEvents"] if event["ph"] in "BE"] == stamps
 

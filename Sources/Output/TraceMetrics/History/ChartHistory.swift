@@ -55,9 +55,10 @@ package struct ChartHistory: Sendable {
 
     // MARK: Adding points
 
-    /// Adds the points of the seconds since the last call up to this one, or of this one alone where that was more than
-    /// ten seconds ago: the seconds between have no points then. If the clock was set back, the points of the time that
-    /// is now to come are removed.
+    /// Adds the points of the seconds since the last call up to this one.
+    ///
+    /// Where the last call was more than ten seconds ago, only this second gets points. If the clock was set back, the
+    /// points of the time that is now to come are removed.
     package mutating func append(_ samples: [ChartSampler.Sample], at second: Int64) {
         if second <= self.second { removePoints(from: second) }
         let first = second - self.second > Self.joinedSecondsMax ? second : self.second + 1
