@@ -165,7 +165,8 @@ import TraceWire
                 try worker.finalize(),
                 summaries: [worker.summary]
             )
-            for (path, data) in output.files {
+            // Compressed bytes are those of a version of zlib.
+            for (path, data) in output.files where !path.hasSuffix(".gz") {
                 actual[URL(filePath: path).lastPathComponent] = data
             }
         }
