@@ -240,9 +240,11 @@ def test_a_worker_whose_slots_are_nowhere_says_so(cluster, contract, traffic):
         path.unlink()
     cluster.run("up", "--grpc", cluster.grpc, "--metrics", cluster.http, check=False)
     cluster.tracectl("log", "accept-loss", "--data", cluster.data)
-    # The scale that was under way goes on with the start, and gives up as soon as that is known.
+    # The scale that was under way goes on with the start. It is left out where the loss is known before it begins, which
+    # is no failure, and gives up as soon as it is known later.
     done = cluster.run("up", "--grpc", cluster.grpc, "--metrics", cluster.http, check=False)
-    assert done.returncode == 1 and "tracectl skip function.0 --to LSN" in done.stderr, done.stdout + done.stderr
+    assert done.returncode == (0 if "not scaled to" in done.stderr else 1)
+    assert "tracectl skip function.0 --to LSN" in done.stderr, done.stdout + done.stderr
     lost = wait_until(
         lambda: [worker["lost"] for worker in cluster.status()["workers"] if worker.get("lost")], "a lost worker"
     )

@@ -2,7 +2,21 @@ import TraceMetrics
 
 /// Counts received events that appear in no result once the cluster has been idle for a while. Such events were
 /// lost with a part of the log. Pure; times are in monotonic nanoseconds.
+///
+/// Workers that were killed may have reported events above their checkpoints. Where the log has lost these, nobody
+/// applies them again, and such a report stands until its slot changes. So all workers are asked for all their counts
+/// before the events are counted.
 struct QuietAccount {
+    /// What follows from a reading of the status.
+    enum Finding: Equatable {
+        /// The cluster is not idle, or not long enough.
+        case unknown
+        /// Every worker has to report all its counts anew.
+        case needsReports
+        /// So many received events are in no result.
+        case unaccounted(UInt64)
+    }
+
     /// The two totals that are compared, from one reading of the status.
     private struct Sums: Equatable {
         let received: UInt64
@@ -10,20 +24,22 @@ struct QuietAccount {
     }
 
     private var last: Sums?
-    /// Time of the last change.
+    /// Time of the last change, or of the request for all counts.
     private var since: Int64 = 0
+    /// Whether the workers were asked for all their counts since the last change.
+    private var hasAsked = false
 
     /// How long the cluster must be idle. Workers report all their counts within this time after the last event.
     private static let quietNanoseconds: Int64 = 5_000_000_000
 
-    /// Returns the number of unaccounted events. Nil if a worker lags, a value changed within the last 5 s, or
-    /// `isUp` is false because a process is missing. To be called periodically.
-    mutating func unaccounted(
-        by router: RouterStatus,
+    /// Returns what a reading of the status shows. The finding is unknown if a worker lags, a value changed within the
+    /// last 5 s, or `isUp` is false because a process is missing. To be called periodically.
+    mutating func read(
+        _ router: RouterStatus,
         written: UInt64,
         isUp: Bool,
         now: Int64
-    ) -> UInt64? {
+    ) -> Finding {
         let isQuiet = isUp && router.workers.allSatisfy { $0.connected && $0.lagBytes == 0 }
         let sums = Sums(
             received: router.receivedEvents,
@@ -33,11 +49,16 @@ struct QuietAccount {
         guard isQuiet, sums == last else {
             last = isQuiet ? sums : nil
             since = now
-            return nil
+            hasAsked = false
+            return .unknown
         }
-        guard now - since >= Self.quietNanoseconds, sums.received >= sums.accounted else {
-            return nil
+        guard now - since >= Self.quietNanoseconds else { return .unknown }
+        guard hasAsked else {
+            hasAsked = true
+            since = now
+            return .needsReports
         }
-        return sums.received - sums.accounted
+        guard sums.received >= sums.accounted else { return .unknown }
+        return .unaccounted(sums.received - sums.accounted)
     }
 }
