@@ -303,6 +303,9 @@ import TraceModel
             return bench.tick().sent.map(\.message)
         }
         for _ in 0..<5 { #expect(try beat() == [hello()]) }
+        // The worker is asked for all its counts, too.
+        #expect(try beat() == [hello(), hello()])
+        for _ in 0..<4 { #expect(try beat() == [hello()]) }
         #expect(try beat() == [hello(unaccounted: 10)])
         // One heartbeat a second.
         #expect(bench.tick().sent.isEmpty)
