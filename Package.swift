@@ -65,6 +65,7 @@ let package = Package(
         ),
         .target(name: "CLinux", path: "Sources/Platform/CLinux"),
         .target(name: "CSocketMeter", path: "Sources/Platform/CSocketMeter"),
+        .target(name: "CCurl", path: "Sources/Platform/CCurl"),
 
         // MARK: Vocabulary and the operating system
         .target(name: "TraceModel", path: "Sources/Model/TraceModel", swiftSettings: memoryStrict),
@@ -98,6 +99,12 @@ let package = Package(
             name: "Compression",
             dependencies: ["CZlib", "CZstd", "TraceModel"],
             path: "Sources/Platform/Compression",
+            swiftSettings: memoryStrict
+        ),
+        .target(
+            name: "ObjectStore",
+            dependencies: ["CCurl", "SystemIO", "TraceModel"],
+            path: "Sources/Output/ObjectStore",
             swiftSettings: memoryStrict
         ),
         .target(
@@ -217,7 +224,7 @@ let package = Package(
             name: "AggregatorRole",
             dependencies: [
                 "ActivityMonitoring", "ClusterMessages", "Compression", "HTTPServing", "IngestLog",
-                "SystemIO",
+                "ObjectStore", "SystemIO",
                 "TraceFiles", "TraceMetrics", "TraceModel", "TraceSummaries", "TraceTime", "ZeroMQ",
                 logging,
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -242,7 +249,7 @@ let package = Package(
             dependencies: [
                 "ActivityMonitoring", "AnomalyRules", "ClusterConfiguration", "Compression",
                 "GRPCServices",
-                "GRPCTransport", "IngestLog", "SystemIO", "TraceFiles", "TraceModel",
+                "GRPCTransport", "IngestLog", "ObjectStore", "SystemIO", "TraceFiles", "TraceModel",
                 "TraceSummaries", "TraceTime",
                 "TraceWire",
             ],
@@ -371,6 +378,11 @@ let package = Package(
         .testTarget(
             name: "CompressionTests",
             dependencies: ["Compression", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ObjectStoreTests",
+            dependencies: ["ObjectStore", "TestSupport", "TraceModel"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -2,7 +2,7 @@
 # Installs Debian packages and the tests' Python packages. What is installed already needs no network.
 
 # Packages to build and supervise the processes.
-run_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev s6)
+run_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev s6)
 # What only the checks need: the generators of the committed C, the linter, what reads units and processes,
 # what lets system calls fail, what reads files that are compressed, a program whose recordings are imported, and what makes
 # other languages' locales.

@@ -408,6 +408,22 @@
         + checkpointReserveBytes
     /// On a small disk one part in this many is sufficient.
     package static let retentionFreeDivisor = 20
+    /// Size of the parts in which larger files are uploaded to the object store.
+    package static let objectPartBytes = 64 << 20
+    /// Size of an answer of the object store that is no object.
+    package static let objectAnswerBytesMax = 1 << 20
+    /// Size of a page of a listing: 1,000 keys.
+    package static let objectListBytesMax = 8 << 20
+    /// Size of a window's record in the object store.
+    package static let objectRecordBytesMax = 64 << 20
+    /// Windows that are remembered until they are uploaded; others are looked up on the disk again.
+    package static let uploadWindowsHeldMax = 4_096
+    /// Longest time between two attempts to upload a window.
+    package static let uploadRetrySecondsMax = 30
+    /// Time that uploads get when the aggregator ends, while the object store answers.
+    package static let uploadStopSeconds = 10
+    /// Bytes that a command downloads from the object store.
+    package static let objectDownloadBytesMax = 64 << 30
     /// Minimum size of the metrics journal for a new snapshot; above it, a snapshot is written at twice the snapshot's
     /// size.
     package static let metricJournalBytesMin = 16 << 20
