@@ -57,6 +57,29 @@ import TraceModel
         try FileSystem.list("\(root)/output/json") + FileSystem.list("\(root)/output/csv")
     }
 
+    @Test func windowsThatAreNotUploadedAreKept() throws {
+        try add(.cpu, 1, at: 10)
+        try add(.io, 1, at: 20)
+        try add(.cpu, 2, at: 30)
+        #expect(try records.listNotUploaded().map(\.finalAt) == [10, 20, 30])
+        let window = FinalWindow(resource: .io, window: 1, finalAt: 20)
+        #expect(try records.writtenFiles(of: window).map(\.bytes) == [90, 10])
+        try records.markUploaded(window)
+        #expect(records.isUploaded(window))
+        #expect(try records.listNotUploaded().map(\.finalAt) == [10, 30])
+        let policy = try RetentionPolicy(age: "1s", bytes: "1")
+        var retention = Retention(policy, records, waitsForUpload: true, log: log)
+        try retention.load()
+        retention.pass(now: 9_999, freeBytes: 0, freeBytesMin: 1)
+        #expect(retention.counts.filesDeleted == 2)
+        #expect(try records.list().map(\.finalAt) == [10, 30])
+        #expect(!records.isUploaded(window), "the mark goes with the record")
+        for window in try records.listNotUploaded() { try records.markUploaded(window) }
+        retention.pass(now: 9_999, freeBytes: 0, freeBytesMin: 1)
+        #expect(try records.list().isEmpty)
+        #expect(try files().isEmpty)
+    }
+
     @Test func ageDeletesWholeWindowsAndNothingElse() throws {
         try add(.cpu, 9, at: 1_000)
         try add(.io, 10, at: 1_050)

@@ -145,6 +145,25 @@ extension Setting {
             "Compress final JSON and CSV files; tracectl reads both kinds, Perfetto gzip."
         ),
         Setting(
+            "object_store",
+            .objectStoreOrOff,
+            standard: "off",
+            variable: "OBJECT_STORE",
+            readers: [.aggregator],
+            """
+            Upload final files to this bucket of an S3 store, below the prefix; reached, and with credentials, by \
+            AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the shared files of the AWS tools.
+            """
+        ),
+        Setting(
+            "cell",
+            .name,
+            standard: "default",
+            variable: "CELL",
+            readers: [.aggregator],
+            "The cluster's name among those that share an object store."
+        ),
+        Setting(
             "retain_age",
             .age,
             standard: "off",

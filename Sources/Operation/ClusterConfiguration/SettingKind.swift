@@ -32,6 +32,10 @@ package enum SettingKind: Sendable {
     case sizeAtLeast(Int)
     /// An existing file.
     case file
+    /// `s3://BUCKET/PREFIX`, or `off`.
+    case objectStoreOrOff
+    /// A name that can stand in a path: letters, digits, `-`, `_` and `.`.
+    case name
 
     /// The possible values, for a sentence that begins with "takes".
     package var expectation: String {
@@ -52,6 +56,9 @@ package enum SettingKind: Sendable {
         case .size: "a size as 500M or 20G, or off"
         case .sizeAtLeast(let least): "a size as 512M, \(least >> 20)M or more"
         case .file: "a file that is there"
+        case .objectStoreOrOff:
+            "a bucket and a prefix of letters, digits, -, _ and ., as s3://traces/production, or off"
+        case .name: "a name of letters, digits, -, _ and ., other than all"
         }
     }
 
@@ -71,6 +78,8 @@ package enum SettingKind: Sendable {
         case .size: "SIZE|off"
         case .sizeAtLeast: "SIZE"
         case .file: "FILE"
+        case .objectStoreOrOff: "s3://BUCKET/PREFIX|off"
+        case .name: "NAME"
         }
     }
 
@@ -100,6 +109,9 @@ package enum SettingKind: Sendable {
         case .sizeAtLeast(let least):
             return (UnitNumber.bytes(word) ?? 0) >= least ? .text(word) : nil
         case .file: return FileSystem.realPath(word).map { .text($0) }
+        case .objectStoreOrOff:
+            return word == "off" ? .text(word) : ObjectStoreAddress(word).map { .text("\($0)") }
+        case .name: return ObjectStoreAddress.isName(word) && word != "all" ? .text(word) : nil
         }
     }
 

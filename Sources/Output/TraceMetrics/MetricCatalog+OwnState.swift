@@ -336,6 +336,38 @@ extension MetricCatalog {
             "Bytes of the final files deleted.",
             unit: "bytes"
         ),
+        MetricDescriptor(
+            .objectStoreUploadedFilesTotal,
+            "trace_object_store_uploaded_files_total",
+            .counter,
+            "Final files uploaded to the object store."
+        ),
+        MetricDescriptor(
+            .objectStoreUploadedBytesTotal,
+            "trace_object_store_uploaded_bytes_total",
+            .counter,
+            "Bytes of the final files uploaded to the object store.",
+            unit: "bytes"
+        ),
+        MetricDescriptor(
+            .objectStoreFailuresTotal,
+            "trace_object_store_failures_total",
+            .counter,
+            "Attempts to upload a window that failed; each is repeated."
+        ),
+        MetricDescriptor(
+            .objectStoreWaitingWindows,
+            "trace_object_store_waiting_windows",
+            .gauge,
+            "Windows whose final files are on this machine only, as they are not uploaded yet."
+        ),
+        MetricDescriptor(
+            .objectStoreOldestWaitingSeconds,
+            "trace_object_store_oldest_waiting_seconds",
+            .gauge,
+            "Time since the oldest window became final that is not uploaded yet; 0 if none waits.",
+            unit: "seconds"
+        ),
     ]
 
     private static let http: [MetricDescriptor] = [

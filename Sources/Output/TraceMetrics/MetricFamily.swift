@@ -238,6 +238,11 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case workerCheckpointBytesTotal = 145
     case lostRowsTotal = 146
     case rebuiltRowsTotal = 147
+    case objectStoreUploadedFilesTotal = 148
+    case objectStoreUploadedBytesTotal = 149
+    case objectStoreFailuresTotal = 150
+    case objectStoreWaitingWindows = 151
+    case objectStoreOldestWaitingSeconds = 152
     case grpcConnectionsClosedTotal = 160
     case httpConnectionsClosedTotal = 180
     case httpAcceptErrorsTotal = 181

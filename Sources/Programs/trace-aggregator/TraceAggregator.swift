@@ -45,7 +45,18 @@ struct TraceAggregator: ParsableCommand {
 
     @Option(help: "\(Setting["retain_bytes"].help) Default: never.") var retainBytes: String?
 
+    @Option(help: "\(Setting["object_store"].help) Default: none.") var objectStore: String?
+
+    @Option(help: "\(Setting["cell"].help)") var cell = Setting["cell"].standard
+
     func validate() throws {
+        if let objectStore, objectStore != "off", ObjectStoreAddress(objectStore) == nil {
+            let kind = Setting["object_store"].kind
+            throw ValidationError("--object-store takes \(kind.expectation), not \(objectStore)")
+        }
+        guard ObjectStoreAddress.isName(cell), cell != "all" else {
+            throw ValidationError("--cell takes \(Setting["cell"].kind.expectation), not \(cell)")
+        }
         guard (Limits.seriesPerMetricMin...Limits.seriesHeldMax).contains(seriesLimit) else {
             let kind = Setting["series_limit"].kind
             throw ValidationError("--series-limit takes \(kind.expectation), not \(seriesLimit)")
@@ -71,6 +82,8 @@ struct TraceAggregator: ParsableCommand {
                     csvColumns: csvColumns,
                     seriesLimit: seriesLimit,
                     retention: try RetentionPolicy(age: retainAge, bytes: retainBytes),
+                    objectStore: objectStore.flatMap { ObjectStoreAddress($0) },
+                    cell: cell,
                     rebuildProgram: rebuildProgram
                 ),
                 log: log

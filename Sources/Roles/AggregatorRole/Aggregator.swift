@@ -27,6 +27,10 @@ package final class Aggregator: Sendable {
         /// Maximum number of per-process series that each metric shows.
         package var seriesLimit: Int
         package var retention: RetentionPolicy
+        /// Where final files are uploaded to; nil keeps them on this machine only.
+        package var objectStore: ObjectStoreAddress?
+        /// This cluster's name in the object store.
+        package var cell: String
         /// Program that rebuilds damaged segments; if nil, they are set aside.
         package var rebuildProgram: RebuildProgram?
 
@@ -38,6 +42,8 @@ package final class Aggregator: Sendable {
             csvColumns: CSVColumns,
             seriesLimit: Int = Limits.seriesPerMetricMax,
             retention: RetentionPolicy,
+            objectStore: ObjectStoreAddress? = nil,
+            cell: String = "default",
             rebuildProgram: RebuildProgram? = nil
         ) {
             self.metricsAddress = metricsAddress
@@ -47,6 +53,8 @@ package final class Aggregator: Sendable {
             self.csvColumns = csvColumns
             self.seriesLimit = seriesLimit
             self.retention = retention
+            self.objectStore = objectStore
+            self.cell = cell
             self.rebuildProgram = rebuildProgram
         }
     }
@@ -60,10 +68,12 @@ package final class Aggregator: Sendable {
     private let shared: SharedState
     private let archive: MetricArchive
     private let merges: MergeThread
+    private let uploads: UploadThread?
     private let pages: PageThread
     private let charts: ChartThread
     private let fabric: FabricThread
     private let threads: [DedicatedThread]
+    private let uploadThread: DedicatedThread?
     private let server: HTTPServer
     private let lock: Int32
     private let log: Logger
@@ -107,6 +117,9 @@ package final class Aggregator: Sendable {
 
         let http = HTTPTally()
         let wakeup = try Wakeup()
+        uploads = configuration.objectStore.map {
+            UploadThread($0, cell: configuration.cell, log: log)
+        }
         merges = try MergeThread(
             timeZoneName: configuration.timeZoneName,
             localHostName: Self.hostName(),
@@ -114,6 +127,7 @@ package final class Aggregator: Sendable {
             csvColumns: configuration.csvColumns,
             retention: configuration.retention,
             marks: marks.mapValues(\.window),
+            uploads: uploads,
             log: log
         ) { wakeup.signal() }
         pages = try PageThread(shared: shared, archive: archive, pid: UInt32(getpid()), log: log)
@@ -128,6 +142,7 @@ package final class Aggregator: Sendable {
             ),
             shared: shared,
             merges: merges,
+            uploads: uploads,
             journal: journal,
             rebuildProgram: configuration.rebuildProgram,
             consoleAddress: configuration.consoleAddress,
@@ -136,20 +151,24 @@ package final class Aggregator: Sendable {
             log: log
         )
         threads = [try Self.start(fabric), merges.start(), pages.start(), charts.start()]
+        uploadThread = uploads?.start()
         let routes = PageRoutes(pages, charts, console: configuration.consoleAddress)
         server = try HTTPServer(socket, tally: http, log: log) { request, _ in
             await routes.respond(to: request)
         }
     }
 
-    /// Stops the aggregator: refuses new messages, finishes the current merge, and saves the metrics. Blocks; to be
-    /// called once.
+    /// Stops the aggregator: refuses new messages, finishes the current merge and, for a while, uploads, and saves the
+    /// metrics. Blocks; to be called once.
     package func stop() {
         fabric.stop()
         merges.stop()
         pages.stop()
         charts.stop()
         for thread in threads { thread.join() }
+        // The merge thread may have recorded windows in the end.
+        uploads?.stop()
+        uploadThread?.join()
         server.stop()
         do { try archive.save(shared) } catch {
             log.error("the metrics could not be saved", metadata: ["why": "\(error)"])

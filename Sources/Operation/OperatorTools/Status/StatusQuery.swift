@@ -64,6 +64,15 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
         package var rebuilding: Rebuilding?
     }
 
+    /// The state of uploads to the object store.
+    package struct ObjectStore: Codable, Equatable, Sendable {
+        package var address: String
+        package var cell: String
+        package var waitingWindows: Int
+        package var oldestWaitingSeconds: Int
+        package var problem: String?
+    }
+
     package var ready = false
     /// Whether anything below is known. Nil from an aggregator older than 0.2, whose fields are all known.
     package var known: Bool?
@@ -86,6 +95,8 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     package var rebuiltRows: Int?
     /// Nil where it is not reported.
     package var merging: Merging?
+    /// Nil where nothing is uploaded.
+    package var objectStore: ObjectStore?
 
     /// A worker with less lag is up to date: under load none is completely.
     private static let lagBytesMin = 1_000_000

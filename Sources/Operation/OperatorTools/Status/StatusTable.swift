@@ -22,6 +22,12 @@ package struct StatusTable {
             }
         }
         if let merging = status.merging { lines.append("Merging     \(text(of: merging))") }
+        if let store = status.objectStore {
+            lines.append("Uploads     \(text(of: store))")
+            if let problem = store.problem {
+                lines.append(terminal.paint("Problem     \(problem)", .red))
+            }
+        }
         lines += (status.problems ?? []).map { terminal.paint("Problem     \($0)", .red) }
         if !status.workers.isEmpty {
             lines.append("")
@@ -55,6 +61,14 @@ package struct StatusTable {
         return "\(current.resource) window \(current.window),"
             + " \(Report.grouped(current.mergedBytes)) of \(Report.grouped(current.totalBytes)) bytes;"
             + " \(waiting)"
+    }
+
+    private func text(of store: ClusterStatus.ObjectStore) -> String {
+        let place = "to \(store.address), cell \(store.cell)"
+        guard store.waitingWindows > 0 else { return "nothing waits, \(place)" }
+        return
+            (store.waitingWindows == 1 ? "1 window waits" : "\(store.waitingWindows) windows wait")
+            + " for up to \(Report.grouped(store.oldestWaitingSeconds)) s, \(place)"
     }
 
     private var counts: [(String, Int)] {

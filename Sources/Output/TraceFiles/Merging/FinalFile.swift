@@ -232,7 +232,8 @@ final class FinalFile {
 }
 
 /// The records of final windows. `output/.merge/final/<seconds>_<resource>_<window>` is the manifest of a window's
-/// merge, kept afterwards so that retention deletes exactly the files that were written. Blocks.
+/// merge, kept afterwards so that retention deletes exactly the files that were written. An empty file of the same name in
+/// `output/.merge/uploaded` says that the window's files are in the object store. Blocks.
 package struct FinalWindowRecords: Sendable {
     /// What a removal deleted.
     package struct Removal: Sendable, Equatable {
@@ -241,6 +242,7 @@ package struct FinalWindowRecords: Sendable {
     }
 
     private static let directory = "\(MergeManifest.directory)/final"
+    private static let uploadedDirectory = "\(MergeManifest.directory)/uploaded"
     private let root: String
 
     /// Uses the data directory `root`; empty if it is the current directory.
@@ -315,7 +317,44 @@ package struct FinalWindowRecords: Sendable {
             try FileSystem.syncDirectory(absolute(directory))
         }
         try FileSystem.remove(path(window))
+        try FileSystem.remove(uploadedMark(window))
         return removal
+    }
+
+    // MARK: Uploads
+
+    /// Returns all files of a window with the sizes they were written with; none if it has no record.
+    /// - Throws: `TraceError(.corrupt)` if the record is damaged.
+    package func writtenFiles(of window: FinalWindow) throws -> [FinalWindowFile] {
+        try MergeManifest(contentsOf: path(window))?.outputs.map {
+            FinalWindowFile(path: $0.target, bytes: $0.bytes)
+        } ?? []
+    }
+
+    /// Records durably that the window's files are in the object store.
+    package func markUploaded(_ window: FinalWindow) throws {
+        try FileSystem.createDirectory(absolute(Self.uploadedDirectory))
+        try unsafe FileSystem.publish(
+            uploadedMark(window),
+            UnsafeRawBufferPointer(start: nil, count: 0)
+        )
+    }
+
+    /// Returns whether `markUploaded` was called for the window.
+    package func isUploaded(_ window: FinalWindow) -> Bool {
+        FileSystem.exists(uploadedMark(window))
+    }
+
+    /// Returns the recorded windows that are not uploaded, oldest first.
+    package func listNotUploaded() throws -> [FinalWindow] {
+        let uploaded = Set(try FileSystem.list(absolute(Self.uploadedDirectory)))
+        return try FileSystem.list(absolute(Self.directory)).compactMap {
+            uploaded.contains($0) ? nil : FinalWindow(recordName: $0)
+        }
+    }
+
+    private func uploadedMark(_ window: FinalWindow) -> String {
+        absolute("\(Self.uploadedDirectory)/\(window.recordName)")
     }
 
     private func standing(_ window: FinalWindow) throws -> [MergeManifest.Output] {

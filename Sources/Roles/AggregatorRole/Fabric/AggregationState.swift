@@ -52,6 +52,8 @@ struct AggregationState: Sendable {
         /// The worker's window whose segments are being rebuilt.
         var rebuilding: WorkerWindow?
         var retention = RetentionCounts()
+        /// Nil if there is no object store.
+        var uploads: UploadState?
         var http = HTTPCounts()
         /// To be read if `needsFiles`; nil otherwise.
         var files: ProcessFiles?
@@ -332,6 +334,7 @@ struct AggregationState: Sendable {
         if let files = seen.files { note(files, seen.clocks, &shared) }
         beat(now, &shared.store)
         metrics.note(seen.retention, &shared)
+        metrics.note(seen.uploads, seen.clocks)
         metrics.note(seen, ledger)
         metrics.note(peers.expected, shared.store, now: now)
         metrics.note(seen.http, now: now)

@@ -12,6 +12,7 @@ final class FabricThread: Sendable {
     private let initial: AggregationState
     fileprivate let shared: SharedState
     fileprivate let merges: MergeThread
+    fileprivate let uploads: UploadThread?
     fileprivate let journal: WindowJournal
     fileprivate let rebuildProgram: RebuildProgram?
     fileprivate let consoleAddress: ServingAddress?
@@ -25,6 +26,7 @@ final class FabricThread: Sendable {
         _ state: AggregationState,
         shared: SharedState,
         merges: MergeThread,
+        uploads: UploadThread?,
         journal: WindowJournal,
         rebuildProgram: RebuildProgram?,
         consoleAddress: ServingAddress?,
@@ -35,6 +37,7 @@ final class FabricThread: Sendable {
         initial = state
         self.shared = shared
         self.merges = merges
+        self.uploads = uploads
         self.journal = journal
         self.rebuildProgram = rebuildProgram
         self.consoleAddress = consoleAddress
@@ -143,6 +146,7 @@ private struct FabricTurns {
             merging: thread.merges.current,
             rebuilding: rebuilds.current,
             retention: thread.merges.retentionCounts,
+            uploads: thread.uploads?.state,
             http: thread.http.counts,
             files: needsFiles
                 ? ProcessFiles.read(of: state.peers.expected, console: thread.consoleAddress)

@@ -11,6 +11,7 @@ struct OwnMetrics: Sendable {
     // When progress of merges and counts of the HTTP server were taken over (monotonic nanoseconds).
     private var mergingNotedAt: Int64 = .min / 2
     private var httpNotedAt: Int64 = .min / 2
+    private var uploadsNotedAt: Int64 = .min / 2
 
     private static let second: Int64 = 1_000_000_000
 
@@ -27,6 +28,17 @@ struct OwnMetrics: Sendable {
             shared.count(.aggregatorStateDamaged)
         }
         counts.retention = retention
+        isChanged = true
+    }
+
+    /// Takes over the state of uploads, at most once a second.
+    mutating func note(_ uploads: UploadState?, _ clocks: AggregationState.Clocks) {
+        guard var state = uploads, clocks.monotonic - uploadsNotedAt >= Self.second else { return }
+        state.oldestWaitingSeconds =
+            state.oldestWaitingAt.map { max(clocks.epochSeconds - $0, 0) } ?? 0
+        guard state != counts.uploads else { return }
+        uploadsNotedAt = clocks.monotonic
+        counts.uploads = state
         isChanged = true
     }
 
@@ -75,6 +87,7 @@ struct OwnMetrics: Sendable {
             own: counts.samples()
         )
         shared.merging = counts.merging
+        shared.uploads = counts.uploads
         shared.skew = counts.skew
         do throws(TraceError) {
             let message = try ClusterMessage.metricSnapshot(snapshot).encode()

@@ -11,6 +11,8 @@ final class SharedState: Sendable {
         /// Nil if the cluster has no console.
         var console: ConsoleState?
         var merging = MergeState()
+        /// Nil if there is no object store.
+        var uploads: UploadState?
         /// The latest `WorkerSkew.ratios`.
         var skew: [WorkerName: Double] = [:]
         /// Messages that the store applied since it was last saved.

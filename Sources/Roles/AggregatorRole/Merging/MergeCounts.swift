@@ -19,6 +19,8 @@ struct MergeCounts {
 
     private var counts: [Resource: Count] = [:]
     var retention = RetentionCounts()
+    /// Nil if there is no object store.
+    var uploads: UploadState?
     var http = HTTPCounts()
     var merging = MergeState()
     var skew: [WorkerName: Double] = [:]
@@ -56,6 +58,21 @@ struct MergeCounts {
         ]
         for (family, value) in unlabelled {
             samples.append(MetricSample(family: family, labels: [], value: value))
+        }
+        if let uploads {
+            let values: [(MetricFamily, MetricValue)] = [
+                (.objectStoreUploadedFilesTotal, .counter(Double(uploads.files))),
+                (.objectStoreUploadedBytesTotal, .counter(Double(uploads.bytes))),
+                (.objectStoreFailuresTotal, .counter(Double(uploads.failures))),
+                (.objectStoreWaitingWindows, .gauge(Double(uploads.waitingWindows))),
+                (
+                    .objectStoreOldestWaitingSeconds,
+                    .gauge(Double(uploads.oldestWaitingSeconds))
+                ),
+            ]
+            for (family, value) in values {
+                samples.append(MetricSample(family: family, labels: [], value: value))
+            }
         }
         for resource in Resource.allCases {
             let waiting = MetricValue.gauge(Double(merging.waiting[resource] ?? 0))

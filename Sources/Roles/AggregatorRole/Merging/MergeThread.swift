@@ -40,6 +40,8 @@ final class MergeThread: Sendable {
     private let queue = Mutex(Queue())
     private let wakeup: Wakeup
     private let onOutcome: @Sendable () -> Void
+    /// Uploads final files; nil if there is no object store.
+    private let uploads: UploadThread?
     private let timeZoneName: String
     private let localHostName: String
     private let compression: FileCompression?
@@ -57,6 +59,7 @@ final class MergeThread: Sendable {
         csvColumns: CSVColumns,
         retention: RetentionPolicy,
         marks: [Resource: UInt64],
+        uploads: UploadThread? = nil,
         log: Logger,
         onOutcome: @escaping @Sendable () -> Void
     ) throws {
@@ -69,6 +72,7 @@ final class MergeThread: Sendable {
         self.marks = marks
         self.log = log
         self.onOutcome = onOutcome
+        self.uploads = uploads
     }
 
     /// Starts the thread; it holds this object until `stop`.
@@ -141,8 +145,14 @@ final class MergeThread: Sendable {
     private func startRetention(_ records: FinalWindowRecords) -> Retention? {
         do {
             try records.addMerged(upTo: marks, at: Self.seconds())
+            uploads?.begin()
             guard !retention.isKeepingAll else { return nil }
-            var retention = Retention(retention, records, log: log)
+            var retention = Retention(
+                retention,
+                records,
+                waitsForUpload: uploads != nil,
+                log: log
+            )
             try retention.load()
             return retention
         } catch {
@@ -167,6 +177,7 @@ final class MergeThread: Sendable {
         )
         do {
             try records.add(window)
+            uploads?.add(window)
             retention?.add(window)
         } catch {
             log.warning(

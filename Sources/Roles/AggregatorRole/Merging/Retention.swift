@@ -15,14 +15,22 @@ struct Retention {
 
     private let policy: RetentionPolicy
     private let records: FinalWindowRecords
+    /// Whether a window is deleted only after its files are in the object store.
+    private let waitsForUpload: Bool
     private let log: Logger
     /// Windows, oldest first.
     private var kept: [Kept] = []
     private(set) var counts = RetentionCounts()
 
-    init(_ policy: RetentionPolicy, _ records: FinalWindowRecords, log: Logger) {
+    init(
+        _ policy: RetentionPolicy,
+        _ records: FinalWindowRecords,
+        waitsForUpload: Bool = false,
+        log: Logger
+    ) {
         self.policy = policy
         self.records = records
+        self.waitsForUpload = waitsForUpload
         self.log = log
     }
 
@@ -40,8 +48,8 @@ struct Retention {
     }
 
     /// Deletes windows as the policy and the free space demand. `freeBytesMin` is the space the disk should have
-    /// free. At most `Limits.retentionWindowsPerPass` windows are deleted, so that merges are not delayed. `now` is
-    /// in seconds since the epoch.
+    /// free. At most `Limits.retentionWindowsPerPass` windows are deleted, so that merges are not delayed, and as many
+    /// that wait for their upload are passed over. `now` is in seconds since the epoch.
     mutating func pass(now: Int64, freeBytes: UInt64, freeBytesMin: UInt64) {
         let bytesMax = policy.bytesMax ?? .max
         // Readers may have moved files away; those need no space.
@@ -54,15 +62,23 @@ struct Retention {
         var bytes = counts.bytesKept
         var free = freeBytes
         var due = 0
+        var waiting = 0
         for (index, each) in kept.enumerated() {
             let isOld = policy.ageSeconds.map { now - each.window.finalAt >= $0 } ?? false
             let isTooMuch = bytes > bytesMax || free < freeBytesMin
-            guard isOld || isTooMuch, due < Limits.retentionWindowsPerPass else {
+            guard isOld || isTooMuch,
+                max(due, waiting) < Limits.retentionWindowsPerPass
+            else {
                 rest += kept[index...]
                 break
             }
             guard isOld || newest[each.window.resource] != each.window else {
                 rest.append(each)
+                continue
+            }
+            guard !waitsForUpload || records.isUploaded(each.window) else {
+                rest.append(each)
+                waiting += 1
                 continue
             }
             due += 1

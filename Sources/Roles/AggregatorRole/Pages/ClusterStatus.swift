@@ -108,6 +108,18 @@ struct ClusterStatus: Encodable, Sendable {
         }
     }
 
+    /// State of the uploads to the object store.
+    struct ObjectStore: Encodable, Sendable {
+        /// For example `s3://bucket/prefix`.
+        let address: String
+        let cell: String
+        /// Windows that are on this machine only.
+        let waitingWindows: Int
+        let oldestWaitingSeconds: Int64
+        /// Why the last attempt failed, and what to do; absent if it succeeded.
+        let problem: String?
+    }
+
     let ready: Bool
     /// Whether a router has ever reported its status.
     let known: Bool
@@ -132,11 +144,14 @@ struct ClusterStatus: Encodable, Sendable {
     /// The last merged window of each resource.
     let merged: [Merged]
     let merging: Merging
+    /// Absent if the cluster uploads nothing.
+    let objectStore: ObjectStore?
 
     init(
         _ reading: MetricReading,
         marks: [Resource: MergedMark],
         merging: MergeState,
+        uploads: UploadState?,
         skew: [WorkerName: Double],
         console: ConsoleState?,
         pid: UInt32
@@ -202,6 +217,15 @@ struct ClusterStatus: Encodable, Sendable {
         lostRows = reading.lostRows
         rebuiltRows = reading.rebuiltRows
         self.merging = Merging(merging)
+        objectStore = uploads.map { uploads in
+            ObjectStore(
+                address: uploads.address,
+                cell: uploads.cell,
+                waitingWindows: uploads.waitingWindows,
+                oldestWaitingSeconds: uploads.oldestWaitingSeconds,
+                problem: uploads.problem
+            )
+        }
         merged = Resource.allCases.compactMap { resource in
             marks[resource].map {
                 Merged(resource: resource.name, window: $0.window, files: $0.files)

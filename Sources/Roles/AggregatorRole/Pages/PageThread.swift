@@ -132,11 +132,12 @@ final class PageThread: Sendable {
 
     private func build(withFamilies: Bool) -> SnapshotVersion {
         let builtAt = WallClock.monotonic()
-        let (reading, marks, merging, skew, console, silences) = shared.withLock { content in
+        let (reading, marks, merging, uploads, skew, console, silences) = shared.withLock {
+            content in
             let reading = withFamilies ? content.reading() : content.store.statusReading()
             return (
-                reading, content.marks, content.merging, content.skew, content.console,
-                content.silences
+                reading, content.marks, content.merging, content.uploads, content.skew,
+                content.console, content.silences
             )
         }
         save()
@@ -146,6 +147,7 @@ final class PageThread: Sendable {
                 reading,
                 marks: marks,
                 merging: merging,
+                uploads: uploads,
                 skew: skew,
                 console: console,
                 pid: pid
