@@ -73,6 +73,56 @@ struct DataOptions: ParsableArguments {
     @Option(name: .customLong("data"), help: "The cluster's data directory.") var directory = "data"
 }
 
+/// Where final files are read: in a data directory, or in an object store.
+struct SourceOptions: ParsableArguments {
+    /// For the discussion of commands that read final files.
+    static let help = """
+        With --object-store the files are read from an S3 store, which is reached as by the cluster that uploaded them \
+        (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or the shared files of the AWS tools). \
+        Those of the windows needed are downloaded to TMPDIR first.
+        """
+
+    @OptionGroup var data: DataOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Read from an object store; cluster stands for the one that the cluster in --data uploads to.",
+            valueName: "s3://bucket/prefix|cluster"
+        )
+    ) var objectStore: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The cell to read in the object store, or all; by default that of the cluster in --data.",
+            valueName: "name"
+        )
+    ) var cell: String?
+
+    func validate() throws {
+        if cell != nil, objectStore == nil {
+            throw ValidationError("--cell goes with --object-store")
+        }
+        if let objectStore, objectStore != "cluster", ObjectStoreAddress(objectStore) == nil {
+            throw ValidationError("--object-store takes s3://BUCKET/PREFIX, not \(objectStore)")
+        }
+    }
+
+    /// Calls `body` with the data directory, or with one that stands in for it and has the selected files.
+    func read<Result>(
+        _ selection: StoredResults.Selection,
+        _ body: (String) throws -> Result
+    ) throws -> Result {
+        guard let objectStore else { return try body(data.directory) }
+        let configuration = try SettingOptions.effective(of: data, flags: [])
+        let named = objectStore == "cluster" ? "\(configuration["object_store"])" : objectStore
+        guard let address = ObjectStoreAddress(named) else {
+            throw ValidationError("the cluster in \(data.directory) has no object store")
+        }
+        return try StoredResults(address, cell: cell ?? "\(configuration["cell"])")
+            .withFiles(selection, body)
+    }
+}
+
 /// The name to send for the traced machine.
 struct HostOptions: ParsableArguments {
     @Option(
@@ -114,6 +164,14 @@ struct SettingOptions: ParsableArguments {
     /// Determines the configuration and prints warnings and errors.
     /// - Throws: `ExitCode`: 2 for a flag or a variable, 1 for an error in a file.
     func effective() throws -> EffectiveConfiguration {
+        try Self.effective(of: data, flags: flags)
+    }
+
+    /// As above, with other flags.
+    static func effective(
+        of data: DataOptions,
+        flags: [String]
+    ) throws -> EffectiveConfiguration {
         do {
             let environment = ProcessInfo.processInfo.environment
             let configuration = try EffectiveConfiguration(

@@ -17,6 +17,8 @@ struct ProfileOptions: ParsableArguments {
         paths; they are named on standard error.
 
         \(SpanOptions.help)
+
+        \(SourceOptions.help)
         """
 
     @OptionGroup var span: SpanOptions
@@ -29,6 +31,18 @@ struct ProfileOptions: ParsableArguments {
     var host: String?
 
     @Option(help: ArgumentHelp("Only one process.", valueName: "pid")) var pid: UInt32?
+
+    /// Returns the files that hold the selected windows.
+    static func files(_ selection: ProfileSelection) -> StoredResults.Selection {
+        var files = StoredResults.Selection(
+            ["profile"],
+            [.function],
+            from: selection.from,
+            to: selection.to
+        )
+        files.stem = selection.stem
+        return files
+    }
 
     func selection(_ zone: LazyTimeZone) throws -> ProfileSelection {
         var selection = ProfileSelection()
@@ -59,7 +73,7 @@ struct FlameCommand: ParsableCommand {
             """
     )
 
-    @OptionGroup var data: DataOptions
+    @OptionGroup var source: SourceOptions
 
     @OptionGroup var profile: ProfileOptions
 
@@ -70,12 +84,14 @@ struct FlameCommand: ParsableCommand {
     @Flag(help: "The same as --format json.") var json = false
 
     func run() throws {
-        let selection = try profile.selection(LazyTimeZone(data))
-        try FlameRun(
-            dataDirectory: data.directory,
-            selection: selection,
-            format: json ? .json : format
-        ).run()
+        let selection = try profile.selection(LazyTimeZone(source.data))
+        try source.read(ProfileOptions.files(selection)) { directory in
+            try FlameRun(
+                dataDirectory: directory,
+                selection: selection,
+                format: json ? .json : format
+            ).run()
+        }
     }
 }
 
@@ -96,7 +112,7 @@ struct TopCommand: ParsableCommand {
             """
     )
 
-    @OptionGroup var data: DataOptions
+    @OptionGroup var source: SourceOptions
 
     @OptionGroup var profile: ProfileOptions
 
@@ -112,14 +128,16 @@ struct TopCommand: ParsableCommand {
     }
 
     func run() throws {
-        let selection = try profile.selection(LazyTimeZone(data))
-        try TopRun(
-            dataDirectory: data.directory,
-            selection: selection,
-            order: by,
-            rows: rows,
-            isJSON: json
-        ).run()
+        let selection = try profile.selection(LazyTimeZone(source.data))
+        try source.read(ProfileOptions.files(selection)) { directory in
+            try TopRun(
+                dataDirectory: directory,
+                selection: selection,
+                order: by,
+                rows: rows,
+                isJSON: json
+            ).run()
+        }
     }
 }
 
@@ -140,7 +158,7 @@ struct DiffCommand: ParsableCommand {
             """
     )
 
-    @OptionGroup var data: DataOptions
+    @OptionGroup var source: SourceOptions
 
     @OptionGroup var profile: ProfileOptions
 
@@ -167,7 +185,7 @@ struct DiffCommand: ParsableCommand {
     }
 
     func run() throws {
-        let zone = LazyTimeZone(data)
+        let zone = LazyTimeZone(source.data)
         let after = try profile.selection(zone)
         var before = after
         (before.from, before.to) = try SpanOptions.resolved(
@@ -177,12 +195,19 @@ struct DiffCommand: ParsableCommand {
             "--against-to"
         ) { try zone.rules() }
         before.stem = againstWindow
-        try DiffRun(
-            dataDirectory: data.directory,
-            before: before,
-            after: after,
-            rows: rows,
-            isJSON: json
-        ).run()
+        // Of one window each, or of all between the two spans.
+        var files = ProfileOptions.files(after)
+        if files.stem != before.stem { files.stem = nil }
+        files.from = after.from.flatMap { from in before.from.map { min($0, from) } }
+        files.to = after.to.flatMap { to in before.to.map { max($0, to) } }
+        try source.read(files) { directory in
+            try DiffRun(
+                dataDirectory: directory,
+                before: before,
+                after: after,
+                rows: rows,
+                isJSON: json
+            ).run()
+        }
     }
 }

@@ -25,10 +25,12 @@ struct CatCommand: ParsableCommand {
 
             Tables that were written with the setting csv_columns = original have times in milliseconds and no \
             hosts. --columns original makes such a table of any files, also of files of both kinds.
+
+            \(SourceOptions.help)
             """
     )
 
-    @OptionGroup var data: DataOptions
+    @OptionGroup var source: SourceOptions
 
     @Option(help: ArgumentHelp("One of \(Resource.nameList), or all.", valueName: "resource"))
     var resource: ResourceChoice
@@ -62,20 +64,26 @@ struct CatCommand: ParsableCommand {
     }
 
     func run() throws {
-        let zone = LazyTimeZone(data)
+        let zone = LazyTimeZone(source.data)
         let (from, to) = try span.resolved { try zone.rules() }
         guard case .one(let resource) = resource else {
             let selection = CombinedTraceSelection(from: from, to: to, pid: pid, host: host)
-            _ = try TraceRun(dataDirectory: data.directory, selection: selection).run()
+            _ = try source.read(
+                StoredResults.Selection(["json", "anomalies"], from: from, to: to)
+            ) { try TraceRun(dataDirectory: $0, selection: selection).run() }
             return
         }
         let selection = TraceSelection(resource: resource, from: from, to: to, pid: pid, host: host)
-        try CatRun(
-            dataDirectory: data.directory,
-            selection: selection,
-            format: format,
-            columns: columns
-        ).run()
+        try source.read(
+            StoredResults.Selection([format.rawValue], [resource], from: from, to: to)
+        ) { directory in
+            try CatRun(
+                dataDirectory: directory,
+                selection: selection,
+                format: format,
+                columns: columns
+            ).run()
+        }
     }
 }
 
@@ -92,10 +100,12 @@ struct SummaryCommand: ParsableCommand {
 
               tracectl summary --resource function --top 5
               tracectl summary --last --json | jq '.[].tables'
+
+            \(SourceOptions.help)
             """
     )
 
-    @OptionGroup var data: DataOptions
+    @OptionGroup var source: SourceOptions
 
     @Option(help: ArgumentHelp("Only one resource: \(Resource.nameList).", valueName: "resource"))
     var resource: Resource?
@@ -114,11 +124,19 @@ struct SummaryCommand: ParsableCommand {
     }
 
     func run() throws {
-        let answers = try SummaryQuery(
-            dataDirectory: data.directory,
-            resource: resource,
-            isLastWindowOnly: last
-        ).run()
+        var selection = StoredResults.Selection(
+            ["summary"],
+            resource.map { [$0] } ?? Resource.allCases
+        )
+        selection.isLastWindowOnly = last
+        let answers = try source.read(selection) { directory in
+            try SummaryQuery(
+                dataDirectory: directory,
+                resource: resource,
+                // Several cells have a last window each.
+                isLastWindowOnly: last && source.objectStore == nil
+            ).run()
+        }
         let terminal = Terminal.output
         let report = SummaryReport(answers, topRows: top, terminal: terminal)
         terminal.line(json ? report.json : report.text)
@@ -142,11 +160,13 @@ struct AnomaliesCommand: ParsableCommand {
               tracectl anomalies --rule slow_call --host web-1
               tracectl anomalies --resource memory --json | jq .message
 
+            \(SourceOptions.help)
+
             Rules: \(AnomalyRun.ruleNames.joined(separator: ", ")).
             """
     )
 
-    @OptionGroup var data: DataOptions
+    @OptionGroup var source: SourceOptions
 
     @OptionGroup var span: SpanOptions
 
@@ -170,19 +190,23 @@ struct AnomaliesCommand: ParsableCommand {
     }
 
     func run() throws {
-        let zone = LazyTimeZone(data)
+        let zone = LazyTimeZone(source.data)
         var selection = AnomalySelection()
         (selection.from, selection.to) = try span.resolved { try zone.rules() }
         selection.rule = rule
         selection.resource = resource
         selection.host = host
         selection.pid = pid
-        let run = AnomalyRun(
-            dataDirectory: data.directory,
-            selection: selection,
-            format: json ? .json : .table(try zone.rules())
-        )
-        guard try run.run() == 0, !json else { return }
+        let format: AnomalyRun.Format = json ? .json : .table(try zone.rules())
+        let count = try source.read(
+            StoredResults.Selection(
+                ["anomalies"],
+                resource.map { [$0] } ?? Resource.allCases,
+                from: selection.from,
+                to: selection.to
+            )
+        ) { try AnomalyRun(dataDirectory: $0, selection: selection, format: format).run() }
+        guard count == 0, !json else { return }
         Terminal.error.line(
             isNarrowed
                 ? "No anomaly in the final files is of that kind."

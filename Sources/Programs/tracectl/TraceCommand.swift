@@ -28,10 +28,12 @@ struct TraceCommand: ParsableCommand {
             how many events of which resource are left out; narrow the time, or name a host or a process, to see them.
 
             \(SpanOptions.help)
+
+            \(SourceOptions.help)
             """
     )
 
-    @OptionGroup var data: DataOptions
+    @OptionGroup var source: SourceOptions
 
     @OptionGroup var span: SpanOptions
 
@@ -65,7 +67,7 @@ struct TraceCommand: ParsableCommand {
     }
 
     func run() throws {
-        let zone = LazyTimeZone(data)
+        let zone = LazyTimeZone(source.data)
         let (from, to) = try span.resolved { try zone.rules() }
         let selection = CombinedTraceSelection(
             from: from,
@@ -74,12 +76,14 @@ struct TraceCommand: ParsableCommand {
             host: host,
             bytesMax: limit?.bytes
         )
-        let run = TraceRun(dataDirectory: data.directory, selection: selection)
-        guard let output else {
-            if let report = try run.run() { note(report) }
-            return
+        let report = try source.read(
+            StoredResults.Selection(["json", "anomalies"], from: from, to: to)
+        ) { directory in
+            let run = TraceRun(dataDirectory: directory, selection: selection)
+            return if let output { try run.run(into: output) } else { try run.run() }
         }
-        let report = try run.run(into: output)
+        guard let report else { return }
+        guard let output else { return note(report) }
         if json {
             Terminal.output.line(TraceRun.json(report))
         } else {

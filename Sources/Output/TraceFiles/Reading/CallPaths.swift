@@ -103,7 +103,9 @@ package struct CallPaths {
         let paths = try FinalFile.paths(of: .profile, root: root) { name in
             guard name.hasPrefix(head), name.hasSuffix(ending) else { return false }
             guard let stem = selection.stem else { return true }
-            return name.dropFirst(head.utf8.count).dropLast(ending.utf8.count) == stem
+            let own = name.dropFirst(head.utf8.count).dropLast(ending.utf8.count)
+            // Of files from several cells the cell's name follows the time.
+            return own == stem || own.hasPrefix("\(stem)-")
         }
         for path in paths {
             guard let reader = try ProfileReader(path) else { continue }
