@@ -16,6 +16,7 @@ struct ConfigurationFileTests {
               "series_limit": 500,
               "default_semantics": "cumulative", "csv_columns": "original",
               "csv_formula_guard": true, "compress": "gzip", "retain_age": "7d", "retain_bytes": "off",
+              "object_store": "s3://traces/production", "cell": "east",
               "console": "off", "perfetto_ui": "http://localhost:10000/"
             }
             """
@@ -66,6 +67,8 @@ struct ConfigurationFileTests {
         #""compress": "rar""#, #""compress": null"#, #""retain_age": "0d""#, #""retain_age": "7w""#,
         #""retain_bytes": "1.5G""#, #""workers": "function=2""#, #""workers": {"function": 65}"#,
         #""workers": {"function": 1.5}"#, #""config": "other.json""#,
+        #""object_store": "traces""#, #""object_store": "s3://t/p""#, #""cell": "all""#,
+        #""cell": "a/b""#,
     ]) func noValue(member: String) {
         #expect(problems("{\n\(member)\n}").count == 1)
         #expect(problems("{\n\(member)\n}").first?.hasPrefix("c.json:2: ") == true)

@@ -203,7 +203,8 @@ struct EffectiveConfigurationTests {
                 "--metrics", "127.0.0.1:9091", "--console", "127.0.0.1:9090", "--state-limit",
                 "512M", "--series-limit", "10000",
                 "--time-zone",
-                "UTC", "--csv-columns", "all", "--csv-formula-guard", "--retain-age", "7d",
+                "UTC", "--csv-columns", "all", "--csv-formula-guard", "--cell", "default",
+                "--retain-age", "7d",
             ]
         )
         #expect(
