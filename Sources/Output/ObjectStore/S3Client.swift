@@ -203,9 +203,6 @@ package final class S3Client {
         return names
     }
 
-    /// Removes an object; a missing one is no error.
-    package func delete(_ name: String) throws(TraceError) { _ = try send("DELETE", name) }
-
     // MARK: Requests
 
     private func page(

@@ -236,7 +236,8 @@ package struct StoredResults {
         _ = DedicatedThread("signals") {
             let signal = SignalReceiver.wait(for: [SIGINT, SIGTERM, SIGHUP])
             try? FileSystem.removeTree(directory)
-            exit(128 + signal)
+            // At once: the main thread may be using what an ordinary exit frees.
+            _exit(128 + signal)
         }
         return directory
     }

@@ -23,6 +23,7 @@ enum OverviewPage {
         \(status.workers.map(row).joined(separator: "\n"))</table>
         <h2>Last windows</h2>
         <p>\(merging(status.merging))</p>
+        \(status.objectStore.map(uploads) ?? "")
         <table><tr><th>resource</th><th class="n">window</th><th>files</th></tr>
         \(status.merged.map(row).joined(separator: "\n"))</table>
         <p><a href="/metrics">metrics</a> (<a href="/metrics?names=trace">trace</a>, \
@@ -68,6 +69,12 @@ enum OverviewPage {
         guard let current = merging.current else { return waiting }
         return "Merging \(escaped(current.resource)) window \(current.window):"
             + " \(current.mergedBytes) of \(current.totalBytes) bytes; \(waiting)"
+    }
+
+    private static func uploads(_ store: ClusterStatus.ObjectStore) -> String {
+        let problem = store.problem.map { " <span class=\"down\">\(escaped($0))</span>" } ?? ""
+        return "<p>\(store.waitingWindows) waiting to be uploaded to \(escaped(store.address)),"
+            + " cell \(escaped(store.cell)).\(problem)</p>"
     }
 
     private static func row(_ merged: ClusterStatus.Merged) -> String {
