@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import re
-import shlex
 import shutil
 import signal
 import socket
@@ -15,57 +14,13 @@ import pytest
 
 from cluster import ROOT, Cluster, free_port, wait_until
 from outputs import assert_holds_exactly
-from traffic import RESOURCES, Traffic
+from traffic import Traffic
+from units import START_ORDER, UNITS, WORKERS, Unit, environment
 
-UNITS = ROOT / "deploy/systemd"
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
-WORKERS = [f"trace-worker@{resource}.0.service" for resource in RESOURCES]
-# As systemd starts them: each when the one before is ready.
-START_ORDER = ["trace-aggregator.service", *WORKERS, "trace-router.service", "trace-console.service"]
 
 
 # systemd
-
-
-class Unit:
-    """A unit as it stands in deploy/systemd, its commands as systemd would run them."""
-
-    def __init__(self, name, places):
-        """`places`: what to put for paths and settings of the installation."""
-        self.name = name
-        self.instance = name.partition("@")[2].removesuffix(".service")
-        self.places = places
-        file = UNITS / (re.sub("@.*", "@", name.removesuffix(".service")) + ".service")
-        lines = file.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-        self.settings = [line.partition("=")[::2] for line in lines if re.match(r"[A-Z]\w*=", line)]
-
-    def values(self, setting):
-        return [value for name, value in self.settings if name == setting]
-
-    def words(self, setting):
-        return {word for value in self.values(setting) for word in value.split()}
-
-    def command(self, setting):
-        """systemd.service(5), COMMAND LINES: words, %i, ${NAME} within a word, $NAME as words, $$ for $."""
-        (line,) = self.values(setting)
-        words = []
-        for word in shlex.split(line.lstrip("+-").replace("%i", self.instance)):
-            if re.fullmatch(r"\$[A-Z_]+", word):
-                words += self._environment(word[1:]).split()
-            else:
-                word = re.sub(r"(?<!\$)\$\{([A-Z_]+)\}", lambda match: self._environment(match[1]), word)
-                words.append(word.replace("$$", "$"))
-        for place, here in self.places.items():
-            words = [word.replace(place, here) for word in words]
-        return words
-
-    def _environment(self, name):
-        return self.environment()[name]
-
-    @staticmethod
-    def environment():
-        lines = (UNITS / "cluster.env").read_text(encoding="utf-8").splitlines()
-        return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 class Service:
@@ -79,7 +34,7 @@ class Service:
         self.socket.bind(str(path))
         self.log = open(path.with_suffix(".log"), "wb")
         environment = {
-            "PATH": os.environ["PATH"], **unit.environment(), "NOTIFY_SOCKET": str(path),
+            "PATH": os.environ["PATH"], **unit.environment, "NOTIFY_SOCKET": str(path),
             "WATCHDOG_USEC": str(self.watchdog_seconds * 1_000_000),
         }
         self.process = subprocess.Popen(
@@ -122,9 +77,9 @@ class Service:
 @pytest.fixture
 def services(tmp_path, programs):
     """Every unit's service, started in order in a new data directory; all are ready."""
-    addresses = Unit.environment()
+    addresses = environment()
     places = {
-        "/usr/local/bin": str(programs), "/var/lib/trace": str(tmp_path / "data"),
+        "/usr/lib/trace-processor/bin": str(programs), "/var/lib/trace-processor": str(tmp_path / "data"),
         addresses["TRACE_GRPC"]: f"127.0.0.1:{free_port()}", addresses["TRACE_METRICS"]: f"127.0.0.1:{free_port()}",
         addresses["TRACE_CONSOLE"]: f"127.0.0.1:{free_port()}",
     }
@@ -158,7 +113,7 @@ def test_systemd_takes_the_units(tmp_path, programs):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not on the PATH; scripts/test installs systemd")
     for file in UNITS.iterdir():
-        text = file.read_text(encoding="utf-8").replace("/usr/local/bin", str(programs))
+        text = file.read_text(encoding="utf-8").replace("/usr/lib/trace-processor/bin", str(programs))
         (tmp_path / file.name).write_text(text, encoding="utf-8")
     names = ["trace-cluster.target", *START_ORDER]
     for name in WORKERS:
@@ -190,7 +145,7 @@ def test_the_units_hardening_is_the_same():
     hardening = []
     for name in ("trace-aggregator.service", "trace-router.service", "trace-console.service", WORKERS[0]):
         text = Unit(name, {}).settings
-        begin = text.index(("User", "trace"))
+        begin = text.index(("User", "trace-processor"))
         hardening.append([entry for entry in text[begin:] if entry[0] not in ("RestrictAddressFamilies", "PrivateNetwork")])
     assert all(entries == hardening[0] for entries in hardening)
     assert Unit(WORKERS[0], {}).values("RestrictAddressFamilies") == ["AF_UNIX"]
@@ -255,12 +210,12 @@ def test_a_workers_options_reach_it(tmp_path):
     program = tmp_path / "trace-worker"
     program.write_text('#!/bin/sh\necho "$@"\n')
     program.chmod(0o755)
-    unit = Unit(WORKERS[0], {"/usr/local/bin": str(tmp_path)})
-    environment = {**Unit.environment(), "TRACE_WORKER_OPTIONS": "--csv-formula-guard"}
+    unit = Unit(WORKERS[0], {"/usr/lib/trace-processor/bin": str(tmp_path)})
+    variables = {**unit.environment, "TRACE_WORKER_OPTIONS": "--csv-formula-guard"}
     done = subprocess.run(
-        unit.command("ExecStart"), env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True
+        unit.command("ExecStart"), env={"PATH": os.environ["PATH"], **variables}, capture_output=True, text=True
     )
-    expected = "--data /var/lib/trace --resource function --index 0 --time-zone UTC --csv-formula-guard\n"
+    expected = "--data /var/lib/trace-processor --resource function --index 0 --time-zone UTC --csv-formula-guard\n"
     assert done.stdout == expected
 
 
@@ -293,8 +248,8 @@ def stage(last):
 
 
 def packages(steps):
-    installs = [re.search(r"apt-get install (.*?)&&", rest)[1] for name, rest in steps if "apt-get install" in rest]
-    return {word for install in installs for word in install.split() if not word.startswith("-")}
+    installs = [install for name, rest in steps for install in re.findall(r"apt-get install (.*?)&&", rest)]
+    return {word for install in installs for word in install.split() if not word.startswith(("-", "/"))}
 
 
 def test_what_the_image_copies_is_there_and_reaches_the_builder():
@@ -309,14 +264,13 @@ def test_what_the_image_copies_is_there_and_reaches_the_builder():
 
 
 def test_the_images_packages_are_those_that_the_cluster_installs():
-    done = subprocess.run(
-        ["bash", "-c", f'. {ROOT}/scripts/lib/packages.sh && echo "${{run_packages[@]}}"'],
-        check=True, capture_output=True, text=True,
-    )
-    needed = set(done.stdout.split())
+    def listed(name):
+        script = f'. {ROOT}/scripts/lib/packages.sh && echo "${{{name}[@]}}"'
+        return set(subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout.split())
+
     # Time zones are files of a package that a full Debian has.
-    assert packages(stage(last=True)) == needed | {"tzdata"}
-    assert packages(stage(last=False)) == needed - {"s6"}
+    assert packages(stage(last=True)) == listed("run_packages") | {"tzdata", "adduser"}
+    assert packages(stage(last=False)) == listed("build_packages") | {"dpkg-dev", "python3"}
     # Built and run with the same release's libraries.
     assert all("bookworm" in rest for name, rest in instructions() if name == "FROM")
 
@@ -331,13 +285,6 @@ def test_apt_could_install_the_images_packages():
     assert done.returncode == 0, done.stderr
 
 
-def test_the_image_holds_every_program():
-    (build,) = (rest for name, rest in stage(last=False) if "swift build" in rest)
-    (listed,) = re.findall(r"for program in (.*?);", build)
-    script = (ROOT / "scripts/lib/build.sh").read_text(encoding="utf-8")
-    assert listed.split() == re.search(r"^programs=\((.*)\)$", script, re.MULTILINE)[1].split()
-
-
 class Container:
     """scripts/cluster as the Dockerfile's last lines run it: the first process of a PID namespace."""
 
@@ -345,13 +292,13 @@ class Container:
         steps = dict(stage(last=True))
         command = [*json.loads(steps["ENTRYPOINT"]), *json.loads(steps["CMD"])]
         places = {
-            "/opt/trace": str(ROOT), "/data": str(cluster.data), "0.0.0.0:50051": cluster.grpc,
+            "/usr/bin/trace-cluster": str(ROOT / "scripts/cluster"), "/data": str(cluster.data), "0.0.0.0:50051": cluster.grpc,
             "0.0.0.0:9091": cluster.http,
         }
         for place, here in places.items():
             command = [word.replace(place, here) for word in command]
         health = steps["HEALTHCHECK"].partition("CMD ")[2]
-        self.health = health.replace("/opt/trace", str(ROOT)).replace("/data", str(cluster.data))
+        self.health = health.replace("/usr/bin/trace-cluster", str(ROOT / "scripts/cluster")).replace("/data", str(cluster.data))
         self.environment = cluster.environment
         self.log = open(cluster.data.parent / "container.log", "wb")
         self.unshare = subprocess.Popen(

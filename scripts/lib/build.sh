@@ -33,6 +33,7 @@ programs_build() {
 
 # Sets bin_dir without building: to the programs of the cluster that runs in the data directory, if there is one.
 programs_locate() {
+    # shellcheck disable=SC2154 # of settings.sh
     local argv=$data_dir/run/services/router/argv
     if [ -n "${TRACE_BIN_DIR:-}" ]; then
         bin_dir=$(realpath -- "$TRACE_BIN_DIR")

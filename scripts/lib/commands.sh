@@ -11,7 +11,10 @@ lost_drain_seconds=30
 # MARK: up
 
 command_up() {
-    packages_install "${run_packages[@]}"
+    local -a needed=("${run_packages[@]}")
+    # Programs that are built already need the libraries alone, which their own package brings.
+    [ -n "${TRACE_BIN_DIR:-}" ] || needed+=("${build_packages[@]}")
+    packages_install "${needed[@]}"
     settings_make_data_dir
     supervision_lock
     settings_load_remembered
@@ -268,6 +271,7 @@ cluster_end_processes() {
     mapfile -t names < <(services_workers)
     services_down router || status=1
     services_down "${names[@]}" || status=1
+    # shellcheck disable=SC2046 # at most one name
     services_down aggregator $(services_console) || status=1
     supervision_stop || status=1
     return "$status"

@@ -1,13 +1,16 @@
 # shellcheck shell=bash
 # Installs Debian packages and the tests' Python packages. What is installed already needs no network.
 
-# Packages to build and supervise the processes.
-run_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev s6)
+# Packages to build the programs, and to supervise the processes.
+# shellcheck disable=SC2034 # read by the scripts that source this
+build_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev)
+# shellcheck disable=SC2034
+run_packages=(s6)
 # What only the checks need: the generators of the committed C, the linter, what reads units and processes,
 # what lets system calls fail, what reads files that are compressed, a program whose recordings are imported, and what makes
-# other languages' locales.
+# other languages' locales, what makes a clean Debian and what finds faults in a package.
 # shellcheck disable=SC2034 # read by scripts/test
-test_packages=(protobuf-c-compiler protobuf-compiler shellcheck systemd procps strace zstd nodejs locales)
+test_packages=(protobuf-c-compiler protobuf-compiler shellcheck systemd procps strace zstd nodejs locales mmdebstrap lintian)
 
 packages_missing() {
     local package installed

@@ -127,7 +127,7 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
             """
         }
         return """
-            # /etc/trace/cluster.env: settings that the units of the trace cluster share.
+            # /etc/trace-processor/cluster.env: settings that the units of the trace cluster share.
             # Written by scripts/generate-reference from Sources/Operation/ClusterConfiguration/Setting+All.swift.
 
             # \(Setting["grpc"].help) An installed trace-router.socket has its own address.
