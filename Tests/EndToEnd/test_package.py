@@ -44,37 +44,52 @@ def packages(tmp_path_factory, programs):
 
 
 class Debian:
-    """A Debian in a directory that is the root of mount and PID namespaces of their own; the network is the machine's."""
+    """A Debian in memory, the root of mount and PID namespaces of their own; the network is the machine's."""
 
-    def __init__(self, root, programs):
-        self.root = root
+    SCRIPT = """
+        mount -t tmpfs -o mode=755 tmpfs "$1"
+        mmdebstrap --quiet --mode=root --variant=apt --skip=cleanup/apt,check/empty --dpkgopt=force-unsafe-io bookworm "$1" $2
+        cp /etc/resolv.conf "$1/etc/"
+        mount --rbind /dev "$1/dev"
+        mount -t proc proc "$1/proc"
+        exec chroot "$1" sleep infinity
+    """
+
+    def __init__(self, directory, programs):
+        self.directory = directory
+        (directory / "debian").mkdir()
         sources = pathlib.Path("/etc/apt/sources.list.d/debian.sources")
-        run("mmdebstrap", "--quiet", "--mode=root", "--variant=apt", "--skip=cleanup/apt", "--dpkgopt=force-unsafe-io",
-            "bookworm", root, *([sources] if sources.exists() else []))
-        shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-        libraries = re.findall(r"=> (\S+/swift/\S+)", run("ldd", *(programs / name for name in ("tracectl", "trace-console"))))
-        for library in set(libraries):
-            (root / library[1:]).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(library, root / library[1:])
-        script = f"mount --rbind /dev {root}/dev && mount -t proc proc {root}/proc && exec chroot {root} sleep infinity"
-        self.unshare = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script], stdin=subprocess.DEVNULL
-        )
-        self.first = wait_until(lambda: self._becomes("sleep", self.unshare), "the namespace's first process")
+        with open(directory / "debian.log", "wb") as log:
+            self.unshare = subprocess.Popen(
+                ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", self.SCRIPT, "sh", directory / "debian",
+                 sources if sources.exists() else ""],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )
         self.services = {}
+        try:
+            self.first = wait_until(lambda: self._becomes("sleep", self.unshare), "a Debian", 600)
+            # As /proc has it: from outside, the mounts of another namespace are reached only there.
+            self.root = pathlib.Path(f"/proc/{self.first}/root")
+            libraries = re.findall(r"=> (\S+/swift/\S+)", run("ldd", *(programs / name for name in ("tracectl", "trace-console"))))
+            for library in set(libraries):
+                self.path(library).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(library, self.path(library))
+        except BaseException:
+            print((directory / "debian.log").read_text())
+            self.end()
+            raise
 
     def end(self):
-        self.unshare.kill()  # --kill-child: and with it the namespace
+        self.unshare.kill()  # --kill-child: and with it the namespaces, the memory too
         self.unshare.wait()
         for service in self.services.values():
             service.process.wait()
             service.log.close()
-        shutil.rmtree(self.root)
 
     @staticmethod
     def _becomes(name, parent):
         """The process id of a child once it runs a program."""
-        assert parent.poll() is None
+        assert parent.poll() is None, f"{name} has not started"
         children = pathlib.Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         return int(children[0]) if children and pathlib.Path(f"/proc/{children[0]}/comm").read_text().startswith(name) else None
 
@@ -108,7 +123,7 @@ class Debian:
             "setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups", "env", "-i", "PATH=/usr/bin:/bin", *variables,
             "sh", "-c", f'umask {umask}; exec "$@"', "sh", *unit.command("ExecStart"),
         )
-        log = open(self.root.parent / f"{name}.log", "ab")
+        log = open(self.directory / f"{name}.log", "ab")
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.services[name] = Service(process, log)
         self.services[name].pid = wait_until(lambda: self._becomes("trace-", process), f"{name}'s start")
@@ -129,7 +144,7 @@ class Service:
 def debian(tmp_path, programs):
     if os.geteuid() != 0:
         pytest.skip("a root directory of its own takes root's rights")
-    debian = Debian(tmp_path / "debian", programs)
+    debian = Debian(tmp_path, programs)
     try:
         yield debian
     finally:

@@ -20,8 +20,8 @@ programs_build() {
     step "Building (release; the first time takes some minutes)"
     local began
     began=$(mktemp)
-    # One call a product would link each alone; the default set would also build what is not installed.
-    if ! (cd "$root" && TRACE_COMMIT=$(build_commit) swift build -c release >&2); then
+    # With the Swift runtime inside, so that the programs run where there is no Swift; without --product, as that takes one.
+    if ! (cd "$root" && TRACE_COMMIT=$(build_commit) swift build -c release --static-swift-stdlib >&2); then
         rm -f "$began"
         fail "the build failed, see above"
     fi
@@ -55,7 +55,7 @@ programs_locate_release() {
     if [ -e "$root/.build/release" ]; then
         bin_dir=$(cd "$root/.build/release" && pwd -P)
     elif command -v swift >/dev/null; then
-        bin_dir=$(cd "$root" && swift build -c release --show-bin-path) || return 1
+        bin_dir=$(cd "$root" && swift build -c release --static-swift-stdlib --show-bin-path) || return 1
     else
         bin_dir=$root/.build/release
     fi
