@@ -111,6 +111,21 @@ class Debian:
 
     # What systemd does
 
+    def pretend_systemd(self, *active):
+        """From now on the package's scripts find systemd, which runs these units; it only notes what it is asked for."""
+        self.path("/run/systemd/system").mkdir(parents=True)
+        lines = "".join(f"{name} loaded active running A unit\\n" for name in active)
+        program = self.path("/usr/bin/systemctl")
+        program.write_text(f"#!/bin/sh\necho \"$*\" >>/run/asked\n[ $1 != list-units ] || printf '{lines}'\n")
+        program.chmod(0o755)
+
+    def asked_of_systemd(self):
+        """What it was asked for since the last call."""
+        file = self.path("/run/asked")
+        lines = file.read_text().splitlines() if file.exists() else []
+        file.write_text("")
+        return lines
+
     def unit(self, name):
         return Unit(name, {}, self.path("/usr/lib/systemd/system"), self.path(SETTINGS))
 
@@ -210,8 +225,12 @@ def test_it_is_installed_run_upgraded_removed_and_purged(debian, packages, contr
     assert "<html" in page
 
     # The unpacked files are new while the old processes run; then each is ended and started again.
+    debian.pretend_systemd(*START_ORDER)
     debian.install(package)
     assert debian.version() != "0.0.1"
+    reload, listing, *kills = debian.asked_of_systemd()
+    assert reload == "daemon-reload" and "--state=active" in listing
+    assert kills == [f"kill --kill-whom=main {name}" for name in START_ORDER]
     assert settings.read_text(encoding="utf-8") == text
     send()
     for name in START_ORDER:
@@ -228,6 +247,10 @@ def test_it_is_installed_run_upgraded_removed_and_purged(debian, packages, contr
     assert len(files) > 40
     debian.run("dpkg", "--remove", "trace-processor")
     assert [path for path in files if os.path.lexists(debian.path(path))] == [SETTINGS]
+    stop, disable, reload = debian.asked_of_systemd()
+    # The target comes first: it ends the router, which drains, before the others.
+    assert stop.startswith("stop trace-cluster.target ") and {"trace-aggregator.service", "trace-router.socket"} <= set(stop.split())
+    assert disable.startswith("disable ") and reload == "daemon-reload"
     assert_holds_exactly(cluster.data, traffic)
     debian.run("dpkg", "--purge", "trace-processor")
     assert not os.path.lexists(debian.path(DATA)) and not os.path.lexists(debian.path("/etc/trace-processor"))
