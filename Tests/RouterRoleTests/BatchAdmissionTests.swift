@@ -17,9 +17,16 @@ import TraceWire
         var dedup = DedupWindow()
         let group = CommitGroup()
 
-        mutating func admit(_ bytes: [UInt8]) -> BatchAdmission.Outcome {
-            admission.admit(ReceivedMessage(bytes), peerHost: BatchAdmissionTests.peer, into: group)
-            { dedup.admit($0) }
+        mutating func admit(
+            _ bytes: [UInt8],
+            as identity: HostIdentity = .any
+        ) -> BatchAdmission.Outcome {
+            admission.admit(
+                ReceivedMessage(bytes),
+                peerHost: BatchAdmissionTests.peer,
+                identity: identity,
+                into: group
+            ) { dedup.admit($0) }
         }
     }
 
@@ -47,6 +54,36 @@ import TraceWire
         var bytesByResource = 0
         for index in entry.wireBytes.indices { bytesByResource += entry.wireBytes[index] }
         #expect(bytesByResource == bytes.count)
+    }
+
+    /// A client with a certificate sends for the host that it names, and for no other.
+    @Test func theHostHasToBeTheCertificatesWhereThatIsRequired() {
+        for (host, identity, expected) in [
+            ("web-3", HostIdentity.named("web-3"), "accepted 1 0"),
+            ("", .named("web-3"), "accepted 1 0"),
+            (
+                "db-1", .named("web-3"),
+                "denied 1 0: host \"db-1\" is not the name in the client's certificate, \"web-3\""
+            ),
+            ("web", .named("web-3"), "denied 1 0"), ("web-33", .named("web-3"), "denied 1 0"),
+            // Equal to a person's eyes, and to `String`, but another name.
+            ("e\u{301}", .named("\u{E9}"), "denied 1 0"),
+            (
+                "web-3", .unknown,
+                "denied 1 0: the client has shown no certificate that names its host"
+            ),
+            ("", .unknown, "denied 1 0"),
+        ] {
+            var filling = GroupUnderTest()
+            let outcome = text(filling.admit(TestBatch.bytes(events: 1, host: host), as: identity))
+            #expect(outcome.hasPrefix(expected), "\(host)")
+            guard expected.hasPrefix("accepted") else {
+                #expect(filling.group.log.offsets.isEmpty && filling.group.events.count == 0)
+                continue
+            }
+            let record = filling.group.log.record(at: filling.group.log.offsets[0])
+            #expect(Array(record.host) == Array("web-3".utf8))
+        }
     }
 
     /// The batch's own host, else its peer's, selects the slots and is logged.

@@ -1,5 +1,6 @@
 import Foundation
 import SystemIO
+import TestSupport
 import Testing
 
 /// Listening sockets that this process opens or inherits.
@@ -30,6 +31,36 @@ import Testing
         defer { close(connection.descriptor) }
         #expect(connection.peer.hasPrefix("ipv4:127.0.0.1:"))
         #expect(try listener.accept() == nil)
+    }
+
+    @Test func aUnixSocketIsItsUsersAndReplacesAnOldOne() throws {
+        let directory = try TemporaryDirectory()
+        // Longer than a socket's address can be.
+        let deep = "\(directory.path)/\(String(repeating: "d", count: 120))"
+        try FileManager.default.createDirectory(atPath: deep, withIntermediateDirectories: true)
+        try directory.asWorkingDirectory {
+            for _ in 0..<2 {
+                let listener = try #require(ListeningSocket.bind("unix:a.sock").first)
+                #expect(
+                    listener.address == "unix:a.sock" && listener.port == 0 && listener.isLoopback
+                )
+                var info = stat()
+                #expect(stat("a.sock", &info) == 0 && info.st_mode & 0o777 == 0o600)
+                let client = try LocalSocket.connect(to: "a.sock", in: ".", timeoutSeconds: 5)
+                defer { close(client) }
+                let connection = try #require(try listener.accept())
+                defer { close(connection.descriptor) }
+                #expect(connection.peer == "unix:")
+            }
+            #expect(throws: SystemError.self) { try ListeningSocket.bind("unix:\(deep)/a.sock") }
+        }
+        try FileManager.default.moveItem(
+            atPath: "\(directory.path)/a.sock",
+            toPath: "\(deep)/a.sock"
+        )
+        #expect(throws: SystemError.self, "nobody listens any more") {
+            try LocalSocket.connect(to: "a.sock", in: deep, timeoutSeconds: 5)
+        }
     }
 
     @Test func ipv4ClientsOfADualStackSocketHaveTheirIPv4Address() throws {

@@ -3,6 +3,8 @@
     package enum Code: String, Sendable {
         /// The sender's data is invalid; the same bytes would be refused again.
         case invalidArgument
+        /// The sender may not do that.
+        case denied
         /// A limit is reached; a retry may succeed later.
         case exhausted
         /// The requested object does not exist.
@@ -34,7 +36,7 @@
     package var isRetryable: Bool {
         switch code {
         case .exhausted, .unreachable: true
-        case .invalidArgument, .notFound, .corrupt, .configuration, .system: false
+        case .invalidArgument, .denied, .notFound, .corrupt, .configuration, .system: false
         }
     }
 

@@ -244,11 +244,16 @@ static inline grpc_call *trace_grpc_call_create(grpc_channel *channel, grpc_comp
 
 // Sends a unary call's request and receives its whole response in one batch with one completion.
 static inline grpc_call_error trace_grpc_client_unary(grpc_call *call, const void *bytes, size_t count,
+                                                      const trace_grpc_pair *pairs, size_t pair_count,
                                                       trace_grpc_client_cells *cells, void *tag) {
+  grpc_metadata headers[TRACE_GRPC_PAIRS_MAX];
+  size_t header_count = pair_count > 0 ? trace_grpc_metadata(headers, pairs, pair_count) : 0;
   grpc_byte_buffer *buffer = trace_grpc_buffer(bytes, count);
   grpc_op ops[6];
   memset(ops, 0, sizeof ops);
   ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
+  ops[0].data.send_initial_metadata.metadata = headers;
+  ops[0].data.send_initial_metadata.count = header_count;
   ops[1].op = GRPC_OP_SEND_MESSAGE;
   ops[1].data.send_message.send_message = buffer;
   ops[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
@@ -262,17 +267,25 @@ static inline grpc_call_error trace_grpc_client_unary(grpc_call *call, const voi
   ops[5].data.recv_status_on_client.status_details = &cells->details;
   grpc_call_error error = grpc_call_start_batch(call, ops, 6, tag, NULL);
   grpc_byte_buffer_destroy(buffer);
+  trace_grpc_metadata_unref(headers, header_count);
   return error;
 }
 
-static inline grpc_call_error trace_grpc_client_open(grpc_call *call, trace_grpc_client_cells *cells,
-                                                     void *tag) {
+static inline grpc_call_error trace_grpc_client_open(grpc_call *call, const trace_grpc_pair *pairs,
+                                                     size_t pair_count,
+                                                     trace_grpc_client_cells *cells, void *tag) {
+  grpc_metadata headers[TRACE_GRPC_PAIRS_MAX];
+  size_t header_count = pair_count > 0 ? trace_grpc_metadata(headers, pairs, pair_count) : 0;
   grpc_op ops[2];
   memset(ops, 0, sizeof ops);
   ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
+  ops[0].data.send_initial_metadata.metadata = headers;
+  ops[0].data.send_initial_metadata.count = header_count;
   ops[1].op = GRPC_OP_RECV_INITIAL_METADATA;
   ops[1].data.recv_initial_metadata.recv_initial_metadata = &cells->initial;
-  return grpc_call_start_batch(call, ops, 2, tag, NULL);
+  grpc_call_error error = grpc_call_start_batch(call, ops, 2, tag, NULL);
+  trace_grpc_metadata_unref(headers, header_count);
+  return error;
 }
 
 static inline grpc_call_error trace_grpc_client_status(grpc_call *call, trace_grpc_client_cells *cells,

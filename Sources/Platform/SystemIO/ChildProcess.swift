@@ -49,6 +49,9 @@ package struct ChildProcess: Sendable {
         return signal == 0 ? .exited(status >> 8 & 0xFF) : .signalled(signal)
     }
 
+    /// Sends it a signal. To be called only until `poll` has returned its end.
+    package func send(_ signal: Int32) { _ = kill(pid, signal) }
+
     /// Has this process, which another one started, end with that one's thread.
     package static func endWithParent() { _ = trace_end_with_parent() }
 }

@@ -36,6 +36,39 @@ enum HTTPResponse {
 
 /// Sends one GET over plain HTTP/1.1 on a connection of its own: enough to query the aggregator, without a client library.
 package enum HTTPGet {
+    /// The address of an HTTP server of this project.
+    package enum Server: Sendable, Equatable, CustomStringConvertible {
+        case network(HostPort)
+        /// A Unix socket with a path below a directory.
+        case local(directory: String, path: String)
+
+        /// Parses what a server of the data directory `directory` has written as its address; nil for anything else.
+        package init?(_ text: String, in directory: String) {
+            if text.hasPrefix(ListeningSocket.localScheme) {
+                let path = text.dropFirst(ListeningSocket.localScheme.count)
+                self = .local(directory: directory, path: String(path))
+            } else if let address = HostPort(text) {
+                self = .network(address)
+            } else {
+                return nil
+            }
+        }
+
+        package var description: String {
+            switch self {
+            case .network(let address): "\(address)"
+            case .local(let directory, let path): "\(directory)/\(path)"
+            }
+        }
+
+        fileprivate var host: String {
+            switch self {
+            case .network(let address): "\(address)"
+            case .local: "localhost"
+            }
+        }
+    }
+
     private static let responseBytesMax = 4 << 20
 
     /// Returns the body of a 200 response. Each step blocks for about `timeoutSeconds` at most.
@@ -45,10 +78,26 @@ package enum HTTPGet {
         from address: HostPort,
         timeoutSeconds: Int
     ) throws -> [UInt8] {
-        let descriptor = try connect(to: address, timeoutSeconds: timeoutSeconds)
+        try body(of: path, from: .network(address), timeoutSeconds: timeoutSeconds)
+    }
+
+    /// Returns the body of a 200 response. Each step blocks for about `timeoutSeconds` at most.
+    /// - Throws: `TraceError(.unreachable)` where there is no such response.
+    package static func body(
+        of path: String,
+        from address: Server,
+        timeoutSeconds: Int
+    ) throws -> [UInt8] {
+        let descriptor =
+            switch address {
+            case .network(let address):
+                try connect(to: address, timeoutSeconds: timeoutSeconds)
+            case .local(let directory, let path):
+                try LocalSocket.connect(to: path, in: directory, timeoutSeconds: timeoutSeconds)
+            }
         defer { close(descriptor) }
         let request =
-            "GET \(path) HTTP/1.1\r\nHost: \(address)\r\n"
+            "GET \(path) HTTP/1.1\r\nHost: \(address.host)\r\n"
             + "Accept: application/json\r\nConnection: close\r\n\r\n"
         var rest = Array(request.utf8)[...]
         while !rest.isEmpty {
@@ -116,14 +165,7 @@ package enum HTTPGet {
             unsafe socket(candidate.ai_family, kind, 0)
         }
         do throws(SystemError) {
-            // On Linux SO_SNDTIMEO limits connect as well (socket(7)).
-            var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
-            for option in [SO_SNDTIMEO, SO_RCVTIMEO] {
-                let size = socklen_t(MemoryLayout<timeval>.size)
-                try systemCall("setsockopt", name) {
-                    unsafe setsockopt(descriptor, SOL_SOCKET, option, &timeout, size)
-                }
-            }
+            try LocalSocket.limit(descriptor, seconds: timeoutSeconds, name)
             try systemCall("connect", name) {
                 unsafe Glibc.connect(descriptor, candidate.ai_addr, candidate.ai_addrlen)
             }

@@ -1,12 +1,20 @@
 import Glibc
 
-/// A non-blocking listening TCP socket, closed on deinit.
+/// A non-blocking listening socket, of TCP or a Unix socket, closed on deinit.
 package final class ListeningSocket: Sendable {
+    /// What an address in text form begins with if it is a Unix socket's path: `unix:run/grpc.sock`.
+    package static let localScheme = "unix:"
+
     /// An accepted connection: non-blocking, close-on-exec, owned by the caller.
     package struct Connection: Sendable {
         package let descriptor: Int32
-        /// The remote address in gRPC's notation: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`.
+        /// The remote address in gRPC's notation: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`.
         package let peer: String
+
+        package init(descriptor: Int32, peer: String) {
+            self.descriptor = descriptor
+            self.peer = peer
+        }
     }
 
     package let descriptor: Int32
@@ -46,8 +54,12 @@ package final class ListeningSocket: Sendable {
     }
 
     /// Listens on `127.0.0.1:50051`, `[::1]:50051` or `name:50051`, there on each address of the name. Port 0 picks a
-    /// free one. Fails if another process listens on the port. Resolves names, which may block.
+    /// free one. Fails if another process listens on the port. Resolves names, which may block. A Unix socket,
+    /// `unix:run/grpc.sock`, replaces what has its path, and only this user may connect to it.
     package static func bind(_ address: String) throws(SystemError) -> [ListeningSocket] {
+        if address.hasPrefix(localScheme) {
+            return [try listen(at: String(address.dropFirst(localScheme.count)))]
+        }
         guard let colon = address.lastIndex(of: ":") else {
             throw SystemError(errno: EINVAL, call: "bind", subject: address)
         }
@@ -94,6 +106,23 @@ package final class ListeningSocket: Sendable {
         return socket
     }
 
+    private static func listen(at path: String) throws(SystemError) -> ListeningSocket {
+        guard let address = LocalAddress(path) else {
+            throw SystemError(errno: ENAMETOOLONG, call: "bind", subject: path)
+        }
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let descriptor = try systemCall("socket", path) { Glibc.socket(AF_UNIX, kind, 0) }
+        let socket = ListeningSocket(takingOwnership: descriptor)
+        _ = unsafe unlink(path)
+        // On Linux the socket's file takes its mode from the descriptor's, less the umask.
+        try systemCall("fchmod", path) { fchmod(descriptor, 0o600) }
+        try systemCall("bind", path) {
+            unsafe address.withC { unsafe Glibc.bind(descriptor, $0, $1) }
+        }
+        try systemCall("listen", path) { Glibc.listen(descriptor, SOMAXCONN) }
+        return socket
+    }
+
     private static func configure(_ descriptor: Int32) {
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
@@ -127,7 +156,7 @@ package final class ListeningSocket: Sendable {
 
     // MARK: Using
 
-    /// The address it listens on: `127.0.0.1:50051`, `[::1]:50051`.
+    /// The address it listens on: `127.0.0.1:50051`, `[::1]:50051`, `unix:run/grpc.sock`.
     package var address: String {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -136,12 +165,18 @@ package final class ListeningSocket: Sendable {
                 unsafe getsockname(descriptor, $0, &length)
             }
         }
-        guard code == 0, let name = Self.name(of: &storage, length) else { return "?" }
-        return name.text
+        guard code == 0 else { return "?" }
+        if storage.ss_family == sa_family_t(AF_UNIX) {
+            return Self.localScheme + LocalAddress.path(of: storage)
+        }
+        return Self.name(of: &storage, length)?.text ?? "?"
     }
 
     /// Whether the socket is reachable only from this machine.
-    package var isLoopback: Bool { address.hasPrefix("127.") || address.hasPrefix("[::1]") }
+    package var isLoopback: Bool {
+        let address = address
+        return ["127.", "[::1]", Self.localScheme].contains { address.hasPrefix($0) }
+    }
 
     /// The port it listens on.
     package var port: Int { address.split(separator: ":").last.flatMap { Int($0) } ?? 0 }
@@ -160,6 +195,9 @@ package final class ListeningSocket: Sendable {
             }
             if accepted >= 0 {
                 Self.configure(accepted)
+                if storage.ss_family == sa_family_t(AF_UNIX) {
+                    return Connection(descriptor: accepted, peer: Self.localScheme)
+                }
                 let name = Self.name(of: &storage, length)
                 let scheme = name?.isVersion6 == true ? "ipv6" : "ipv4"
                 return Connection(descriptor: accepted, peer: "\(scheme):\(name?.text ?? "")")
@@ -223,5 +261,35 @@ package final class ListeningSocket: Sendable {
 
     private static func text(_ buffer: [CChar]) -> String {
         String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+/// The address of a Unix socket.
+struct LocalAddress {
+    private var address = sockaddr_un()
+
+    /// Makes the address of a path; nil if the path is longer than `sun_path`.
+    init?(_ path: String) {
+        let bytes = Array(path.utf8)
+        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { return nil }
+        address.sun_family = sa_family_t(AF_UNIX)
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+    }
+
+    /// Calls `body` with the C form, which is valid only during the call.
+    func withC<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+        unsafe withUnsafePointer(to: address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+    }
+
+    /// Returns the path in an address that the kernel has filled in.
+    static func path(of storage: sockaddr_storage) -> String {
+        unsafe withUnsafeBytes(of: storage) { bytes in
+            let path = unsafe bytes.dropFirst(MemoryLayout<sa_family_t>.size).prefix { $0 != 0 }
+            return unsafe String(decoding: path, as: UTF8.self)
+        }
     }
 }

@@ -75,10 +75,11 @@ struct ConsoleQueries: Sendable {
     /// Returns the aggregator's `/status` as it is.
     private static func status() throws -> [UInt8] {
         guard let bytes = try? FileSystem.contents(ClusterPaths.aggregatorAddress),
-            let address = HostPort(
+            let address = HTTPGet.Server(
                 String(decoding: bytes, as: UTF8.self).trimmingCharacters(
                     in: .whitespacesAndNewlines
-                )
+                ),
+                in: "."
             )
         else { throw TraceError(.unreachable, "no aggregator has run in this data directory") }
         do {

@@ -150,7 +150,7 @@ struct ConsoleRoutes: Sendable {
             case .notFound: return Self.error(.notFound, error.code.rawValue, "\(error)")
             case .exhausted, .unreachable:
                 return Self.error(.serviceUnavailable, error.code.rawValue, "\(error)")
-            case .corrupt, .configuration, .system: break
+            case .corrupt, .configuration, .denied, .system: break
             }
         default: break
         }

@@ -4,7 +4,7 @@ import GRPCTransport
 import Glibc
 import IngestLog
 package import Logging
-import SystemIO
+package import SystemIO
 import TraceMetrics
 package import TraceModel
 import TraceTime
@@ -24,6 +24,10 @@ package final class Router {
         package var logBudgetBytes: Int?
         /// Meaning of the fields of batches that do not declare it.
         package var defaultSemantics: Semantics
+        /// Proxies that are believed what they say of their clients; one on a Unix socket always is.
+        package var trustedProxies: [AddressRange]
+        /// Whether a batch's host has to be the name in its client's certificate.
+        package var requiresHostIdentity: Bool
 
         package init(
             address: String,
@@ -31,7 +35,9 @@ package final class Router {
             inactivitySeconds: Int?,
             timeZone: String?,
             logBudgetBytes: Int?,
-            defaultSemantics: Semantics
+            defaultSemantics: Semantics,
+            trustedProxies: [AddressRange] = [],
+            requiresHostIdentity: Bool = false
         ) {
             self.address = address
             self.workers = workers
@@ -39,6 +45,8 @@ package final class Router {
             self.timeZone = timeZone
             self.logBudgetBytes = logBudgetBytes
             self.defaultSemantics = defaultSemantics
+            self.trustedProxies = trustedProxies
+            self.requiresHostIdentity = requiresHostIdentity
         }
     }
 
@@ -304,7 +312,13 @@ package final class Router {
         let services = HandlerGroup([
             (
                 TracerService.methods,
-                TracerHandler(queue: queue, large: large, context: context, machine: machine)
+                TracerHandler(
+                    queue: queue,
+                    large: large,
+                    context: context,
+                    machine: machine,
+                    requiresHostIdentity: configuration.requiresHostIdentity
+                )
             ),
             (
                 AdminService.methods,
@@ -318,6 +332,7 @@ package final class Router {
             ), (HealthService.methods, health), (ReflectionService.methods, ReflectionService()),
         ])
         var bounds = GRPCServerConfiguration()
+        bounds.proxies = configuration.trustedProxies
         bounds.exhaustedTrailers = [
             RetryInfo.trailer(
                 status: .resourceExhausted,

@@ -23,7 +23,7 @@ package enum GRPCStatus: Int32, Sendable {
     case unauthenticated = 16
 }
 
-/// A metadata element that follows an answer. The name is lower case; the value of a name that ends in `-bin` may
+/// A metadata element that follows an answer, or precedes a client's request. The name is lower case; the value of a name that ends in `-bin` may
 /// contain any bytes. An answer has at most `countMax` of them.
 package struct GRPCTrailer: Sendable, Equatable {
     package static let countMax = 4
@@ -50,31 +50,41 @@ struct Answer: Sendable {
             _ pairCount: Int
         ) -> Result
     ) -> Result {
-        precondition(trailers.count <= GRPCTrailer.countMax)
         var text = message
         return text.withUTF8 { text in
             let text = UnsafeRawBufferPointer(text)
-            if trailers.isEmpty { return unsafe body(text, nil, 0) }
-            return unsafe withPairs(0, []) { pairs in
-                unsafe pairs.withUnsafeBufferPointer { unsafe body(text, $0.baseAddress, $0.count) }
-            }
+            return unsafe GRPCTrailer.withC(trailers) { unsafe body(text, $0, $1) }
+        }
+    }
+}
+
+extension GRPCTrailer {
+    /// Calls `body` with the C form of at most `countMax` elements, which is valid only during the call.
+    static func withC<Result>(
+        _ elements: [GRPCTrailer],
+        _ body: (_ pairs: UnsafePointer<trace_grpc_pair>?, _ pairCount: Int) -> Result
+    ) -> Result {
+        precondition(elements.count <= countMax)
+        if elements.isEmpty { return body(nil, 0) }
+        return unsafe withPairs(elements[...], []) { pairs in
+            unsafe pairs.withUnsafeBufferPointer { unsafe body($0.baseAddress, $0.count) }
         }
     }
 
-    private func withPairs<Result>(
-        _ index: Int,
+    private static func withPairs<Result>(
+        _ elements: ArraySlice<GRPCTrailer>,
         _ pairs: [trace_grpc_pair],
         _ body: ([trace_grpc_pair]) -> Result
     ) -> Result {
-        guard index < trailers.count else { return unsafe body(pairs) }
-        return unsafe trailers[index].name.withCString { name in
-            unsafe trailers[index].bytes.withUnsafeBufferPointer { bytes in
+        guard let element = elements.first else { return unsafe body(pairs) }
+        return unsafe element.name.withCString { name in
+            unsafe element.bytes.withUnsafeBufferPointer { bytes in
                 let pair = unsafe trace_grpc_pair(
                     key: name,
                     value: bytes.baseAddress,
                     value_count: bytes.count
                 )
-                return unsafe withPairs(index + 1, pairs + [pair], body)
+                return unsafe withPairs(elements.dropFirst(), pairs + [pair], body)
             }
         }
     }

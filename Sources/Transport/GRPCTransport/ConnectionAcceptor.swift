@@ -3,7 +3,7 @@ internal import Synchronization
 internal import SystemIO
 
 /// Accepts a server's connections on its own thread. Passes each connection to the C core once the client has
-/// started to speak HTTP/2.
+/// started to speak HTTP/2. In front of that, a trusted proxy may say who its client is (`ProxyHeader`).
 ///
 /// The core can listen by itself, but not on an inherited socket. Only an inherited socket outlives this process,
 /// so that clients which connect during a restart wait in its queue.
@@ -13,7 +13,11 @@ internal import SystemIO
 final class ConnectionAcceptor: Sendable {
     /// A connection whose client has not sent its HTTP/2 greeting yet.
     private struct Pending {
-        let connection: ListeningSocket.Connection
+        /// Its peer is the proxy's client once the proxy has named that.
+        var connection: ListeningSocket.Connection
+        var certificateName: String?
+        /// Whether a proxy's header may still come.
+        var mayNameClient: Bool
         let deadline: Int64
     }
 
@@ -108,7 +112,10 @@ final class ConnectionAcceptor: Sendable {
                     endSilent(&pending, now: now)
                 }
             }
-            pending.removeAll { settle($0, now: now, before: lastDeadline) }
+            for index in pending.indices.reversed()
+            where settle(&pending[index], now: now, before: lastDeadline) {
+                pending.remove(at: index)
+            }
             if let lastDeadline, pending.isEmpty || now >= lastDeadline { return }
         }
     }
@@ -125,7 +132,13 @@ final class ConnectionAcceptor: Sendable {
                 do throws(SystemError) {
                     guard let connection = try socket.accept() else { break }
                     prepare(connection.descriptor)
-                    pending.append(Pending(connection: connection, deadline: deadline))
+                    pending.append(
+                        Pending(
+                            connection: connection,
+                            mayNameClient: isProxy(connection.peer),
+                            deadline: deadline
+                        )
+                    )
                     open += 1
                 } catch { return false }
             }
@@ -144,6 +157,14 @@ final class ConnectionAcceptor: Sendable {
         pending.removeFirst(silent.count)
     }
 
+    /// Returns whether the peer is a proxy that may say who its client is.
+    private func isProxy(_ peer: String) -> Bool {
+        if PeerAddress.isLocalSocket(peer) { return true }
+        guard !configuration.proxies.isEmpty else { return false }
+        let host = PeerAddress.host(of: peer)
+        return configuration.proxies.contains { $0.contains(host) }
+    }
+
     /// Sets the socket options that the core sets on connections which it accepts itself.
     private func prepare(_ descriptor: Int32) {
         let options: [(level: Int32, name: Int32, value: Int32)] = [
@@ -156,15 +177,19 @@ final class ConnectionAcceptor: Sendable {
             (SOL_SOCKET, SO_RCVLOWAT, Int32(Self.greetingBytes)),
         ]
         for option in options {
-            // It fails only for a connection that is already closed, which `greeting(of:)` detects.
+            // It fails only for a Unix socket, which has none of the first two, and for a connection that is already
+            // closed, which `greeting(of:)` detects.
             try? ListeningSocket.setOption(option.level, option.name, option.value, of: descriptor)
         }
     }
 
     /// Passes the connection to the core or closes it where its greeting decides that. Returns false while it remains
     /// pending.
-    private func settle(_ entry: Pending, now: Int64, before lastDeadline: Int64?) -> Bool {
-        switch greeting(of: entry.connection.descriptor) {
+    private func settle(_ entry: inout Pending, now: Int64, before lastDeadline: Int64?) -> Bool {
+        let state =
+            entry.mayNameClient
+            ? greetingOfProxy(&entry) : greeting(of: entry.connection.descriptor)
+        switch state {
         case .complete:
             try? ListeningSocket.setOption(
                 SOL_SOCKET,
@@ -172,7 +197,12 @@ final class ConnectionAcceptor: Sendable {
                 1,
                 of: entry.connection.descriptor
             )
-            if let number = peers.adopt(entry.connection) { adopt(number) }
+            if let number = peers.adopt(
+                entry.connection,
+                certificateName: entry.certificateName
+            ) {
+                adopt(number)
+            }
             return true
         case .partial where now < min(entry.deadline, lastDeadline ?? .max): return false
         case .partial, .wrong:
@@ -187,6 +217,32 @@ final class ConnectionAcceptor: Sendable {
         case partial
         /// Not HTTP/2, or closed.
         case wrong
+    }
+
+    /// Takes a proxy's header off the connection, and then reads the greeting behind it.
+    private func greetingOfProxy(_ entry: inout Pending) -> Greeting {
+        let descriptor = entry.connection.descriptor
+        var bytes = [UInt8](repeating: 0, count: ProxyHeader.countMax)
+        let count = unsafe recv(
+            descriptor,
+            &bytes,
+            bytes.count,
+            Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)
+        )
+        if count < 0 { return errno == EAGAIN || errno == EINTR ? .partial : .wrong }
+        switch ProxyHeader.parse(bytes[..<max(count, 0)]) {
+        case .wrong: return .wrong
+        case .partial: return count == 0 || isOver(descriptor) ? .wrong : .partial
+        case .absent: break
+        case .header(let header):
+            _ = unsafe recv(descriptor, &bytes, header.count, Int32(MSG_DONTWAIT))
+            if let peer = header.peer {
+                entry.connection = ListeningSocket.Connection(descriptor: descriptor, peer: peer)
+            }
+            entry.certificateName = header.certificateName
+        }
+        entry.mayNameClient = false
+        return greeting(of: descriptor)
     }
 
     private func greeting(of descriptor: Int32) -> Greeting {

@@ -80,13 +80,17 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     func start(_ request: [UInt8], on queue: CompletionQueue) -> Bool {
         unsafe queue.start(self, .answer) { tag in
             unsafe request.withUnsafeBytes { bytes in
-                unsafe trace_grpc_client_unary(
-                    call.pointer,
-                    bytes.baseAddress,
-                    bytes.count,
-                    cells.pointer,
-                    tag
-                )
+                unsafe GRPCTrailer.withC(client.headers) { pairs, pairCount in
+                    unsafe trace_grpc_client_unary(
+                        call.pointer,
+                        bytes.baseAddress,
+                        bytes.count,
+                        pairs,
+                        pairCount,
+                        cells.pointer,
+                        tag
+                    )
+                }
             }
         }
     }
@@ -115,11 +119,19 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     }
 
     private let channel: OpaquePointer
+    /// What precedes each request.
+    let headers: [GRPCTrailer]
     private let queue: CompletionQueue
     private let phase = Mutex(Phase.open([:]))
 
-    /// Creates a client for a target such as `127.0.0.1:50051` or `unix:run/admin.sock`. It connects at the first call.
-    package init(target: String) {
+    /// Creates a client for a target such as `127.0.0.1:50051` or `unix:run/admin.sock`. It connects at the first call,
+    /// by TLS if there is `security`.
+    package init(
+        target: String,
+        security: GRPCClientSecurity? = nil,
+        headers: [GRPCTrailer] = []
+    ) {
+        self.headers = headers
         queue = CompletionQueue(name: "grpc-client", pollers: 1) { _ in }
         var arguments = ChannelArguments()
         arguments.set(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1)
@@ -130,7 +142,8 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         // Two clients of one process do not share a connection.
         arguments.set(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1)
         arguments.set(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1)
-        let credentials = unsafe grpc_insecure_credentials_create()
+        let credentials =
+            unsafe security.map { unsafe $0.credentials() } ?? grpc_insecure_credentials_create()
         defer { unsafe grpc_channel_credentials_release(credentials) }
         let created = unsafe arguments.withC { unsafe grpc_channel_create(target, credentials, $0) }
         guard let created = unsafe created else { preconditionFailure("grpc_channel_create") }

@@ -39,7 +39,9 @@ package final class GRPCClientStream: CompletionOwner, ClientCall {
     /// Starts the stream. Returns false if the client is closed.
     func open() -> Bool {
         let isOpen = unsafe queue.start(self, .metadata) { tag in
-            unsafe trace_grpc_client_open(call.pointer, cells.pointer, tag)
+            unsafe GRPCTrailer.withC(client.headers) { pairs, pairCount in
+                unsafe trace_grpc_client_open(call.pointer, pairs, pairCount, cells.pointer, tag)
+            }
         }
         guard isOpen else { return false }
         let isWatched = unsafe queue.start(self, .status) { tag in

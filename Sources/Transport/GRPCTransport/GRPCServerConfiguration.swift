@@ -1,3 +1,4 @@
+package import SystemIO
 internal import TraceModel
 
 /// Limits of a gRPC server. Its messages take at most `heldBytesMax` plus one message that is being handed over;
@@ -64,6 +65,8 @@ package struct GRPCServerConfiguration: Sendable {
     /// Idle connections of one address above which they are the first to be closed.
     package var idlePerHostMax = Limits.grpcIdlePerHostMax
     package var pollers = 1
+    /// Proxies whose connections may begin with a `ProxyHeader`. A proxy on a Unix socket need not be listed.
+    package var proxies: [AddressRange] = []
     /// Trailers of every `RESOURCE_EXHAUSTED` that the server itself answers.
     package var exhaustedTrailers: [GRPCTrailer] = []
 

@@ -49,6 +49,9 @@ internal import TraceModel
     /// Address of the client: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
     package var peer: String { call.peer(descriptor, server.peers) }
 
+    /// The common name of the client's certificate, as a trusted proxy has verified it; nil if there is none.
+    package var certificateName: String? { server.peers.certificateName(of: descriptor) }
+
     /// Whether the client is connected by a Unix socket, which only users of this machine can be.
     package var isLocalSocket: Bool { PeerAddress.isLocalSocket(peer) }
 

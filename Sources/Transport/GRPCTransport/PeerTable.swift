@@ -44,6 +44,7 @@ final class PeerTable: Sendable {
     /// A connection that was passed to the core.
     private struct Entry {
         let peer: String
+        let certificateName: String?
         /// Inode of the socket. Another inode under the same descriptor means that the core has closed it.
         let inode: UInt
         /// When the close was detected (monotonic ns).
@@ -84,7 +85,10 @@ final class PeerTable: Sendable {
 
     /// Moves the connection to a new descriptor number, records its address and starts metering it. Returns nil, with
     /// the connection closed, if no number is free.
-    func adopt(_ connection: ListeningSocket.Connection) -> Int32? {
+    func adopt(
+        _ connection: ListeningSocket.Connection,
+        certificateName: String? = nil
+    ) -> Int32? {
         defer { close(connection.descriptor) }
         return state.withLock { state in
             let number = renumber(connection.descriptor, &state)
@@ -94,7 +98,11 @@ final class PeerTable: Sendable {
                 return nil
             }
             if let old = state.entries[number], old.closed == nil { state.open -= 1 }
-            state.entries[number] = Entry(peer: connection.peer, inode: inode)
+            state.entries[number] = Entry(
+                peer: connection.peer,
+                certificateName: certificateName,
+                inode: inode
+            )
             state.open += 1
             return number
         }
@@ -112,6 +120,11 @@ final class PeerTable: Sendable {
 
     /// Returns the client's address; nil for an unknown connection.
     func peer(of descriptor: Int32) -> String? { state.withLock { $0.entries[descriptor]?.peer } }
+
+    /// Returns the common name of the client's certificate, as a trusted proxy has verified it; nil if there is none.
+    func certificateName(of descriptor: Int32) -> String? {
+        state.withLock { $0.entries[descriptor]?.certificateName }
+    }
 
     /// Counts the connections that the core has not closed. O(connections), with a system call for each.
     func openCount(now: Int64) -> Int {

@@ -25,6 +25,9 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
         package var problem: String?
     }
 
+    /// The process that runs HAProxy.
+    package struct Edge: Codable, Equatable, Sendable { package var pid: Int? }
+
     /// One worker.
     package struct Worker: Codable, Equatable, Sendable {
         package var name: String
@@ -82,6 +85,8 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     package var aggregator = Process()
     /// Nil where the cluster has none.
     package var console: Console?
+    /// Nil where the cluster has none.
+    package var edge: Edge?
     package var workers: [Worker] = []
     /// -1 where it is not known. That never equals the sum of the other counts, so nobody takes the cluster for quiet.
     package var receivedEvents = -1
@@ -114,6 +119,7 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
         case "router": return router.pid == process.pid
         case "aggregator": return aggregator.pid == process.pid
         case "console": return console?.pid == process.pid
+        case "edge": return edge?.pid == process.pid
         default:
             let worker = workers.first { $0.name == process.name }
             return worker.map { $0.lost != nil || $0.pid == process.pid } ?? false
@@ -162,7 +168,7 @@ package struct StatusQuery {
     /// Blocks.
     package func run() -> Answer {
         do {
-            let address = try metrics ?? recordedAddress()
+            let address = try metrics.map { .network($0) } ?? recordedAddress()
             let timeout = Self.timeoutSeconds
             let body = try HTTPGet.body(of: "/status", from: address, timeoutSeconds: timeout)
             return try Self.answer(body)
@@ -191,7 +197,7 @@ package struct StatusQuery {
         }
     }
 
-    private func recordedAddress() throws -> HostPort {
+    private func recordedAddress() throws -> HTTPGet.Server {
         let path = "\(dataDirectory)/\(Self.addressFile)"
         guard let bytes = try? FileSystem.contents(path) else {
             throw TraceError(
@@ -202,7 +208,7 @@ package struct StatusQuery {
         }
         let text = String(decoding: bytes, as: UTF8.self)
         let trimmed = text.trimmingCharacters(in: .whitespacesAndNewlines)
-        guard let address = HostPort(trimmed) else {
+        guard let address = HTTPGet.Server(trimmed, in: dataDirectory) else {
             throw TraceError(.corrupt, "\(path) holds no address")
         }
         return address

@@ -4,6 +4,27 @@ import SystemIO
 import TraceModel
 import TraceWire
 
+/// The hosts whose events a client may send.
+enum HostIdentity: Sendable, Equatable {
+    case any
+    /// The one that the client's certificate names.
+    case named(String)
+    /// None, as the client has shown no certificate.
+    case unknown
+
+    /// Returns why a batch with the events of `host` is refused; nil if it is not. An empty host is the client's own.
+    func objection(to host: ByteView) -> String? {
+        switch self {
+        case .any: return nil
+        case .named(let name):
+            guard !host.isEmpty, unsafe !host.buffer.elementsEqual(name.utf8) else { return nil }
+            return
+                "host \"\(host.string)\" is not the name in the client's certificate, \"\(name)\""
+        case .unknown: return "the client has shown no certificate that names its host"
+        }
+    }
+}
+
 /// Takes one received message into the open commit group: copies its bytes once, scans the copy in place, and checks
 /// whether the batch is new.
 struct BatchAdmission: ~Copyable {
@@ -37,12 +58,13 @@ struct BatchAdmission: ~Copyable {
 
     init(defaultSemantics: Semantics = .neutracer) { self.defaultSemantics = defaultSemantics }
 
-    /// Admits a batch to the group. `peerHost` is the host of a batch that names none. `verdict` queries the
+    /// Admits a batch to the group. `peerHost` is the host of a batch that names none, unless `identity` names one. `verdict` queries the
     /// de-duplication window, and remembers a new batch there; it is called only for a batch that has a key and is
     /// otherwise valid.
     mutating func admit(
         _ message: borrowing ReceivedMessage,
         peerHost: [UInt8],
+        identity: HostIdentity = .any,
         into group: CommitGroup,
         verdict: (CommitGroup.DedupKey) -> DedupWindow.Verdict
     ) -> Outcome {
@@ -56,12 +78,28 @@ struct BatchAdmission: ~Copyable {
             unsafe group.log.discardLast()
             return .refused(error.traceError, events: events, sequence: 0)
         }
+        if let objection = identity.objection(to: summary.host) {
+            let events = summary.total
+            unsafe group.log.discardLast()
+            return .refused(
+                TraceError(.denied, objection),
+                events: events,
+                sequence: summary.sequence
+            )
+        }
         let outcome = unsafe check(summary, batch: batch, group: group, verdict: verdict)
         guard case .accepted = outcome else {
             unsafe group.log.discardLast()
             return outcome
         }
-        let host = unsafe summary.host.isEmpty ? peerHost : Array(summary.host.buffer)
+        let host: [UInt8]
+        if !summary.host.isEmpty {
+            host = unsafe Array(summary.host.buffer)
+        } else if case .named(let name) = identity {
+            host = Array(name.utf8)
+        } else {
+            host = peerHost
+        }
         route(summary, host: host, group: group)
         unsafe host.withUnsafeBytes { unsafe group.log.setHost($0) }
         unsafe group.log.setSemantics(summary.semantics ?? defaultSemantics)

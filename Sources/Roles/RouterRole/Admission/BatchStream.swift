@@ -31,12 +31,14 @@ final class BatchStream: Sendable {
     private let stream: GRPCStream
     let peer: String
     let peerHost: [UInt8]
+    let identity: HostIdentity
     private let state = Mutex(State())
 
-    init(_ stream: GRPCStream, peer: String, peerHost: [UInt8]) {
+    init(_ stream: GRPCStream, peer: String, peerHost: [UInt8], identity: HostIdentity = .any) {
         self.stream = stream
         self.peer = peer
         self.peerHost = peerHost
+        self.identity = identity
     }
 
     /// Whether another batch may be received.

@@ -8,6 +8,7 @@ extension TraceError {
     var status: GRPCStatus {
         switch code {
         case .invalidArgument: .invalidArgument
+        case .denied: .permissionDenied
         case .exhausted, .unreachable: .resourceExhausted
         case .notFound: .notFound
         case .configuration: .failedPrecondition

@@ -11,16 +11,25 @@ final class TracerHandler: GRPCServerHandler {
     private let context: RouterContext
     /// This machine's host name, used for local peers.
     private let machine: [UInt8]
+    /// Whether a batch's host has to be the name in its client's certificate.
+    private let requiresHostIdentity: Bool
     /// Calls that arrived while draining. They are held, because every answer would make agents stop sending.
     private let held = Mutex<[GRPCUnaryCall]>([])
     /// Host of the peer that called last. Cached, because agents call many times in a row.
     private let lastHost = Mutex<(peer: String, host: [UInt8])?>(nil)
 
-    init(queue: IngestQueue, large: LargeBatches, context: RouterContext, machine: String) {
+    init(
+        queue: IngestQueue,
+        large: LargeBatches,
+        context: RouterContext,
+        machine: String,
+        requiresHostIdentity: Bool = false
+    ) {
         self.queue = queue
         self.large = large
         self.context = context
         self.machine = Array(machine.utf8)
+        self.requiresHostIdentity = requiresHostIdentity
     }
 
     func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
@@ -28,7 +37,13 @@ final class TracerHandler: GRPCServerHandler {
         case .sendTraceBatch:
             let peer = call.peer
             context.clients.note(peer, now: WallClock.monotonic())
-            if !submit(message, peerHost: host(of: peer), from: .unary(call)) {
+            let identity = identity(peer: peer) { call.certificateName }
+            if !submit(
+                message,
+                peerHost: host(of: peer),
+                identity: identity,
+                from: .unary(call)
+            ) {
                 held.withLock { $0.append(call) }
             }
         case .getStatus:
@@ -46,19 +61,33 @@ final class TracerHandler: GRPCServerHandler {
     private func submit(
         _ message: consuming ReceivedMessage,
         peerHost: [UInt8],
+        identity: HostIdentity,
         from sender: AckTicket.Sender
     ) -> Bool {
         context.active(at: WallClock.now())
         if LargeBatches.isLarge(message) {
-            return large.take(message, peerHost: peerHost, from: sender)
+            return large.take(message, peerHost: peerHost, identity: identity, from: sender)
         }
         context.waitingChanged(by: message.count)
-        guard let outcome = queue.submit(message, peerHost: peerHost, from: sender) else {
+        guard
+            let outcome = queue.submit(
+                message,
+                peerHost: peerHost,
+                identity: identity,
+                from: sender
+            )
+        else {
             context.waitingChanged(by: -message.count)
             return false
         }
         if case .refused(let error, _, _) = outcome { context.refusals.count(error.code.rawValue) }
         return true
+    }
+
+    /// Returns the hosts whose events the client may send. Who can reach this machine's Unix sockets may send any.
+    private func identity(peer: String, certificateName: () -> String?) -> HostIdentity {
+        guard requiresHostIdentity, !PeerAddress.isLocalSocket(peer) else { return .any }
+        return certificateName().map { .named($0) } ?? .unknown
     }
 
     /// Returns the traced host for batches that do not name it; this machine for a local peer.
@@ -79,7 +108,12 @@ final class TracerHandler: GRPCServerHandler {
 
     func streamOpened(_ stream: GRPCStream, method: Int) {
         let peer = stream.peer
-        stream.attachment = BatchStream(stream, peer: peer, peerHost: host(of: peer))
+        stream.attachment = BatchStream(
+            stream,
+            peer: peer,
+            peerHost: host(of: peer),
+            identity: identity(peer: peer) { stream.certificateName }
+        )
         stream.receiveNext()
     }
 
@@ -90,7 +124,12 @@ final class TracerHandler: GRPCServerHandler {
         // After a large batch, the next one is requested only once the large one has its place in the log.
         let isLarge = LargeBatches.isLarge(message)
         // If no batch is taken any more, the answer stays owed, so the stream remains open.
-        if submit(message, peerHost: batches.peerHost, from: .stream(batches)), !isLarge {
+        if submit(
+            message,
+            peerHost: batches.peerHost,
+            identity: batches.identity,
+            from: .stream(batches)
+        ), !isLarge {
             batches.receiveNext()
         }
     }

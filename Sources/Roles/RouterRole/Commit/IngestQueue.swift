@@ -72,11 +72,17 @@ final class IngestQueue: @unchecked Sendable {
     @discardableResult func submit(
         _ message: borrowing ReceivedMessage,
         peerHost: [UInt8],
+        identity: HostIdentity = .any,
         from sender: AckTicket.Sender
     ) -> BatchAdmission.Outcome? {
         condition.withLock {
             guard !isClosed else { return nil }
-            let outcome = admission.admit(message, peerHost: peerHost, into: open) { key in
+            let outcome = admission.admit(
+                message,
+                peerHost: peerHost,
+                identity: identity,
+                into: open
+            ) { key in
                 dedup.admit(key)
             }
             open.add(

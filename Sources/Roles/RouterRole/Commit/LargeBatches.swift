@@ -15,13 +15,19 @@ final class LargeBatches: @unchecked Sendable {
     private final class Call: Sendable {
         let message: ReceivedMessage
         let peerHost: [UInt8]
+        let identity: HostIdentity
         let sender: AckTicket.Sender
         let arrival = WallClock.monotonic()
 
-        init(_ message: consuming ReceivedMessage, _ peerHost: [UInt8], _ sender: AckTicket.Sender)
-        {
+        init(
+            _ message: consuming ReceivedMessage,
+            _ peerHost: [UInt8],
+            _ identity: HostIdentity,
+            _ sender: AckTicket.Sender
+        ) {
             self.message = message
             self.peerHost = peerHost
+            self.identity = identity
             self.sender = sender
         }
     }
@@ -72,11 +78,12 @@ final class LargeBatches: @unchecked Sendable {
     func take(
         _ message: consuming ReceivedMessage,
         peerHost: [UInt8],
+        identity: HostIdentity = .any,
         from sender: AckTicket.Sender
     ) -> Bool {
         guard queue.announceLarge() else { return false }
         context.waitingChanged(by: message.count)
-        let call = Call(message, peerHost, sender)
+        let call = Call(message, peerHost, identity, sender)
         condition.withLock {
             calls.append(call)
             condition.signal()
@@ -127,7 +134,12 @@ final class LargeBatches: @unchecked Sendable {
         let bytes = call.message.count
         let group = CommitGroup(largeBatchBytes: bytes)
         var ownKey: CommitGroup.DedupKey?
-        let outcome = admission.admit(call.message, peerHost: call.peerHost, into: group) { key in
+        let outcome = admission.admit(
+            call.message,
+            peerHost: call.peerHost,
+            identity: call.identity,
+            into: group
+        ) { key in
             ownKey = key
             return queue.verdict(on: key)
         }
