@@ -515,8 +515,8 @@ let package = Package(
         .testTarget(
             name: "TraceBenchTests",
             dependencies: [
-                "GRPCServices", "GRPCTransport", "TestSupport", "TraceBench", "TraceModel",
-                "TraceTime", "TraceWire",
+                "GRPCServices", "GRPCTransport", "OperatorTools", "TestSupport", "TraceBench",
+                "TraceModel", "TraceTime", "TraceWire",
             ],
             swiftSettings: strict
         ),

@@ -177,7 +177,9 @@ struct SendingTests {
 
     /// A server that is away, now or for good, is worth another try; the agent relies on it.
     @Test func nobodyListeningIsWorthARetry() throws {
-        let transport = GRPCBatchTransport(server: try #require(HostPort("127.0.0.1:1")))
+        let transport = GRPCBatchTransport(
+            server: ServerConnection(to: try #require(HostPort("127.0.0.1:1")))
+        )
         defer { transport.close() }
         for _ in 0..<2 {
             guard case .retry(_, nil) = transport.attempt(cpuBatch()) else {

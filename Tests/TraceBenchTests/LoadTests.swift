@@ -1,5 +1,6 @@
 import GRPCServices
 import GRPCTransport
+import OperatorTools
 import Testing
 import TraceBench
 import TraceModel
@@ -15,7 +16,11 @@ import TraceTime
         let server = try CountingServer()
         defer { server.shutdown() }
         let traffic = Traffic(plan, zone: try TimeZoneRules.configure("UTC"))
-        let generator = LoadGenerator(plan, server: server.address, traffic: traffic)
+        let generator = LoadGenerator(
+            plan,
+            server: try ServerConnection(to: server.address, files: ServerConnection.Files()),
+            traffic: traffic
+        )
         defer { generator.close() }
         return (try generator.load(seconds: 0.2), server)
     }
@@ -54,7 +59,11 @@ import TraceTime
         var plan = LoadPlan()
         plan.encodedEvents = 1_000
         let traffic = Traffic(plan, zone: try TimeZoneRules.configure("UTC"))
-        let generator = LoadGenerator(plan, server: "127.0.0.1:1", traffic: traffic)
+        let generator = LoadGenerator(
+            plan,
+            server: try ServerConnection(to: "127.0.0.1:1", files: ServerConnection.Files()),
+            traffic: traffic
+        )
         defer { generator.close() }
         #expect(throws: TraceError.self) { try generator.load(seconds: 5) }
     }

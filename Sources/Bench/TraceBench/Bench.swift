@@ -1,4 +1,5 @@
 import Glibc
+package import OperatorTools
 import SystemIO
 import TraceModel
 package import TraceTime
@@ -46,7 +47,7 @@ package final class Bench {
     /// Receives progress messages, line by line.
     package var onProgress: (String) -> Void = { _ in }
 
-    private let server: String
+    private let server: ServerConnection
     private let meter: ClusterMeter?
     private let probeDirectory: String
     private let floor: FloorProcess
@@ -54,13 +55,13 @@ package final class Bench {
 
     /// Starts the floor server. `close` must always be called.
     /// - Parameters:
-    /// - server: The address to which batches are sent.
+    /// - server: Where batches are sent.
     /// - dataDirectory: The absolute path of the cluster's data directory; without it the cluster's processes are not
     ///   measured.
     /// - program: A path to `trace-bench`.
     /// - zone: The time zone of the timestamps.
     package init(
-        server: String,
+        server: ServerConnection,
         dataDirectory: String?,
         program: String,
         zone: TimeZoneRules
@@ -83,7 +84,11 @@ package final class Bench {
         let traffic = Traffic(plan, zone: zone)
         let cluster = LoadGenerator(plan, server: server, traffic: traffic)
         defer { cluster.close() }
-        let idle = LoadGenerator(plan, server: floor.address, traffic: traffic)
+        let idle = LoadGenerator(
+            plan,
+            server: try ServerConnection(to: floor.address, files: ServerConnection.Files()),
+            traffic: traffic
+        )
         defer { idle.close() }
         if plan.warmUpSeconds > 0 {
             onProgress("\(plan.name): warming up")

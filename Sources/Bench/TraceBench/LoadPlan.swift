@@ -1,5 +1,6 @@
 import GRPCTransport
 import Glibc
+package import OperatorTools
 package import TraceModel
 
 /// Waits for a time of the monotonic clock.
@@ -96,10 +97,10 @@ package final class LoadGenerator {
     private let traffic: Traffic
 
     /// Makes the agents, which connect at the first load. `close` must always be called.
-    package init(_ plan: LoadPlan, server: String, traffic: Traffic) {
+    package init(_ plan: LoadPlan, server: ServerConnection, traffic: Traffic) {
         self.plan = plan
         self.traffic = traffic
-        clients = (0..<plan.agents).map { _ in GRPCClient(target: server) }
+        clients = (0..<plan.agents).map { _ in server.client() }
     }
 
     /// Closes all connections.

@@ -31,6 +31,33 @@ import TraceTime
     )
 }
 
+/// How a cluster is reached that stands behind HAProxy; as of tracectl.
+struct SecurityOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Authorities of the server; speak TLS.", valueName: "file"))
+    var tlsCa: String?
+
+    @Option(help: ArgumentHelp("The certificate to show the server.", valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("Its key.", valueName: "file")) var tlsKey: String?
+
+    @Option(help: ArgumentHelp("The file with the token to send.", valueName: "file"))
+    var tokenFile: String?
+
+    var files: ServerConnection.Files {
+        ServerConnection.Files(
+            authorities: tlsCa,
+            certificate: tlsCert,
+            key: tlsKey,
+            token: tokenFile
+        )
+    }
+
+    func validate() throws {
+        if let problem = files.problem { throw ValidationError(problem) }
+    }
+}
+
 /// The cluster to measure, and the form of the report.
 struct ClusterOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port")) var server =
@@ -48,6 +75,8 @@ struct ClusterOptions: ParsableArguments {
         help: "The zone of the timestamps sent: the cluster's. Default: TZ, else the machine's."
     ) var timeZone: String?
 
+    @OptionGroup var security: SecurityOptions
+
     @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.")
     var json = false
 
@@ -59,7 +88,7 @@ struct ClusterOptions: ParsableArguments {
         SignalReceiver.blockAll()
         let zone = try TimeZoneRules.configure(timeZone)
         let bench = try Bench(
-            server: server,
+            server: try ServerConnection(to: server, files: security.files),
             dataDirectory: try data.map(Self.absolute),
             program: "/proc/self/exe",
             zone: zone

@@ -80,7 +80,7 @@ struct DeadLetterCommand: ParsableCommand {
             let store = try DeadLetterStore(dataDirectory: data.directory)
             let letters = try names.map { try store.letter($0) }
             let session = try SendingSession(
-                server: server.server,
+                server: try server.connection(),
                 giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax)
             )
             defer { session.close() }

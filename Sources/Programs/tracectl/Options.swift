@@ -147,8 +147,47 @@ struct ServerOptions: ParsableArguments {
         HostPort
         .defaultServer
 
+    @OptionGroup var security: SecurityOptions
+
     @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.")
     var json = false
+
+    /// Reads the files of the connection.
+    func connection(host: String = "") throws -> ServerConnection {
+        try ServerConnection(to: "\(server)", files: security.files, host: host)
+    }
+}
+
+/// How a server is reached that stands behind HAProxy.
+struct SecurityOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Speak TLS, with a server whose certificate one of these authorities (PEM) has signed.",
+            valueName: "file"
+        )
+    ) var tlsCa: String?
+
+    @Option(help: ArgumentHelp("The certificate to show the server, in PEM.", valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The key of that certificate, in PEM.", valueName: "file"))
+    var tlsKey: String?
+
+    @Option(help: ArgumentHelp("The file with the token to send.", valueName: "file"))
+    var tokenFile: String?
+
+    var files: ServerConnection.Files {
+        ServerConnection.Files(
+            authorities: tlsCa,
+            certificate: tlsCert,
+            key: tlsKey,
+            token: tokenFile
+        )
+    }
+
+    func validate() throws {
+        if let problem = files.problem { throw ValidationError(problem) }
+    }
 }
 
 /// The settings of a cluster, in the syntax of scripts/cluster up.

@@ -35,7 +35,7 @@ struct SendCommand: ParsableCommand {
 
     func run() throws {
         let session = try SendingSession(
-            server: server.server,
+            server: try server.connection(),
             giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax)
         )
         defer { session.close() }
@@ -91,7 +91,10 @@ struct AgentCommand: ParsableCommand {
     func run() throws {
         // An agent without an end waits for its server without a limit.
         let giveUpAfter = duration.map { $0.seconds + Double(SendingSession.acceptSecondsMax) }
-        let session = try SendingSession(server: server.server, giveUpAfterSeconds: giveUpAfter)
+        let session = try SendingSession(
+            server: try server.connection(host: host.name),
+            giveUpAfterSeconds: giveUpAfter
+        )
         defer { session.close() }
         let batches = session.batches(host: host.name, eventsMax: Limits.toolBatchEvents)
         var run = AgentRun(
@@ -167,7 +170,7 @@ struct ImportCommand: ParsableCommand {
     func run() throws {
         try RecordingFile.checkStandardInput(file)
         let session = try SendingSession(
-            server: server.server,
+            server: try server.connection(host: host.name),
             giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax)
         )
         defer { session.close() }

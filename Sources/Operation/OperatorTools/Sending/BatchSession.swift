@@ -140,7 +140,7 @@ package final class SendingSession {
     /// Makes a session. Call it before any other thread starts, because it takes over SIGINT and SIGTERM. `close` must
     /// always be called.
     /// - Parameter giveUpAfterSeconds: The time limit for one batch; nil means never.
-    package init(server: HostPort, giveUpAfterSeconds: Double?) throws {
+    package init(server: ServerConnection, giveUpAfterSeconds: Double?) throws {
         stop = try StopSignal()
         stop.raiseOnInterrupt()
         transport = GRPCBatchTransport(server: server)
@@ -152,10 +152,10 @@ package final class SendingSession {
         if Terminal.error.isTerminal {
             sender.onRetry = { [progress] reason, seconds in
                 let wait = (seconds * 10).rounded() / 10
-                progress.update("Waiting \(wait) s: \(server): \(reason)")
+                progress.update("Waiting \(wait) s: \(server.server): \(reason)")
             }
         } else {
-            let reporter = WaitReporter(of: "\(server)")
+            let reporter = WaitReporter(of: server.server)
             sender.onBegin = { reporter.begin() }
             sender.onRetry = { reason, _ in reporter.failed(reason) }
             sender.onAcknowledged = { reporter.end() }

@@ -1,7 +1,7 @@
 import GRPCServices
 import GRPCTransport
 import SystemIO
-package import TraceModel
+import TraceModel
 
 /// The result of one attempt to send a batch.
 package enum AttemptOutcome: Sendable, Equatable {
@@ -133,10 +133,14 @@ package final class GRPCBatchTransport: BatchTransport {
     /// The server holds a call for 5 s before it refuses; a large message takes more time.
     private static let timeoutSeconds = 60.0
 
+    private let server: ServerConnection
     private let client: GRPCClient
 
     /// `close` must always be called.
-    package init(server: HostPort) { client = GRPCClient(target: "\(server)") }
+    package init(server: ServerConnection) {
+        self.server = server
+        client = server.client()
+    }
 
     /// Closes the connection.
     package func close() { client.close() }
@@ -146,7 +150,10 @@ package final class GRPCBatchTransport: BatchTransport {
         do throws(GRPCCallError) {
             let response = try client.unary(Self.path, batch, timeoutSeconds: Self.timeoutSeconds)
             return Self.outcome(of: response)
-        } catch { return Self.outcome(of: error) }
+        } catch {
+            if let reason = server.refusal(error) { return .refused(reason: reason) }
+            return Self.outcome(of: error)
+        }
     }
 
     /// Interprets a response. A server of the original's kind answers OK without success where it failed temporarily.
