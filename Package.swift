@@ -427,6 +427,7 @@ let package = Package(
         .testTarget(
             name: "ClusterConfigurationTests",
             dependencies: ["ClusterConfiguration", "TestSupport", "TraceModel"],
+            exclude: ["Golden"],
             swiftSettings: strict
         ),
         .testTarget(

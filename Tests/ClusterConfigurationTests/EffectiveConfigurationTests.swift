@@ -26,12 +26,14 @@ struct EffectiveConfigurationTests {
 
     private func effective(
         _ flags: [String] = [],
-        _ environment: [String: String] = [:]
+        _ environment: [String: String] = [:],
+        isEdgeInstalled: Bool = false
     ) throws -> EffectiveConfiguration {
         try EffectiveConfiguration(
             dataDirectory: directory.path,
             environment: { environment[$0] },
-            flags: flags
+            flags: flags,
+            isEdgeInstalled: isEdgeInstalled
         )
     }
 
@@ -237,6 +239,98 @@ struct EffectiveConfigurationTests {
         ] {
             #expect(throws: TraceError.self) { try effective(wrong) }
         }
+    }
+
+    // MARK: HAProxy
+
+    @Test func withoutASettingThatNeedsItThereIsNoEdge() throws {
+        let configuration = try effective(isEdgeInstalled: true)
+        #expect(!configuration.usesEdge && configuration.arguments(of: .edge).isEmpty)
+        #expect(configuration.exported.contains("listen=127.0.0.1:50051\ntls=off\n"))
+        #expect(
+            configuration.exported.contains("\nedge=\n")
+                || configuration.exported.hasSuffix("\nedge=")
+        )
+        #expect(!configuration.arguments(of: .aggregator).contains("--edge"))
+    }
+
+    @Test func behindTheEdgeEachListensOnASocketOfItsOwn() throws {
+        let configuration = try effective(["--edge", "on", "--console", "off"])
+        #expect(configuration.arguments(of: .router).prefix(2) == ["--grpc", "unix:run/grpc.sock"])
+        let aggregator = configuration.arguments(of: .aggregator)
+        #expect(aggregator.prefix(2) == ["--metrics", "unix:run/metrics.sock"])
+        #expect(aggregator.contains("--edge"))
+        #expect(
+            configuration.arguments(of: .edge) == [
+                "--grpc", "127.0.0.1:50051", "--metrics", "127.0.0.1:9091",
+            ]
+        )
+        #expect(configuration.exported.contains("listen=unix:run/grpc.sock\n"))
+        let both = try effective(["--edge", "on"])
+        #expect(both.arguments(of: .console).contains("unix:run/console.sock"))
+        #expect(both.arguments(of: .edge).suffix(2) == ["--console", "127.0.0.1:9090"])
+    }
+
+    /// `auto` uses it where other machines reach an address, if it is installed.
+    @Test func openAddressesStandBehindTheEdge() throws {
+        for flags in [["--grpc", "0.0.0.0:50051"], ["--console", "10.0.0.5:9090"]] {
+            #expect(try effective(flags, isEdgeInstalled: true).usesEdge)
+            #expect(try !effective(flags, isEdgeInstalled: false).usesEdge)
+            #expect(try !effective(flags + ["--edge", "off"], isEdgeInstalled: true).usesEdge)
+        }
+        for address in ["127.0.0.2:1", "localhost:1", "[::1]:1"] {
+            #expect(try !effective(["--grpc", address], isEdgeInstalled: true).usesEdge)
+        }
+    }
+
+    @Test func filesOfTheEdgeNeedIt() throws {
+        try write("x", to: "cert.pem")
+        let file = "\(directory.path)/cert.pem"
+        let tls = ["--tls-cert", file, "--tls-key", file]
+        #expect(try effective(tls).usesEdge)
+        #expect(try effective(tls).exported.contains("tls=on\n"))
+        #expect(try effective(["--token-file", file]).warnings.count == 1)
+        #expect(try effective(tls + ["--token-file", file]).warnings.isEmpty)
+        #expect(try effective(["--plain", "127.0.0.1:1"]).usesEdge)
+        for wrong in [
+            ["--tls-cert", file], ["--tls-client-ca", file], tls + ["--edge", "off"],
+            ["--require-host-identity"], ["--plain", "127.0.0.1:50051"],
+            tls + ["--tls-client-ca", file, "--require-host-identity", "--plain", "127.0.0.1:1"],
+            ["--trusted-proxy", "proxy"], ["--tls-cert", "\(file).missing"],
+        ] {
+            #expect(throws: TraceError.self, "\(wrong)") { try effective(wrong) }
+        }
+        #expect(try effective(tls + ["--tls-client-ca", file, "--require-host-identity"]).usesEdge)
+        let proxy = ["--edge", "off", "--trusted-proxy", "10.0.0.1", "--require-host-identity"]
+        #expect(
+            try effective(proxy).arguments(of: .router).suffix(3) == [
+                "--trusted-proxy", "10.0.0.1", "--require-host-identity",
+            ]
+        )
+    }
+
+    @Test func aRunningEdgeIsComparedByItsOwnAddresses() throws {
+        let wanted = try effective(["--edge", "on", "--grpc", "127.0.0.1:2"])
+        let running = RunningSettings(
+            commands: [
+                .router: ["trace-router", "--grpc", "unix:run/grpc.sock"],
+                .aggregator: [
+                    "trace-aggregator", "--metrics", "unix:run/metrics.sock", "--edge", "on",
+                ],
+                .edge: [
+                    "tracectl", "edge", "run", "--grpc", "127.0.0.1:1", "--metrics",
+                    "127.0.0.1:9091",
+                ],
+            ],
+            workers: [:]
+        )
+        let flags = Set(running.differences(from: wanted).map(\.text))
+        #expect(flags.contains("--grpc: it runs with 127.0.0.1:1, not with 127.0.0.1:2"))
+        #expect(!flags.contains { $0.hasPrefix("--metrics") || $0.hasPrefix("--edge") })
+        let without = try effective(["--grpc", "127.0.0.1:1"])
+        let fewer = running.differences(from: without).map(\.text)
+        #expect(fewer.contains("--edge: it runs with on, not with off"))
+        #expect(!fewer.contains { $0.hasPrefix("--grpc") || $0.hasPrefix("--metrics") })
     }
 
     // MARK: What Kubernetes sets

@@ -289,7 +289,7 @@ def test_a_flood_of_frames_ends_its_connection(shared_cluster, agent, raw, flood
 def test_up_warns_of_open_networks(tmp_path, programs):
     cluster = Cluster(tmp_path / "data", programs)
     try:
-        said = cluster.up("--grpc", cluster.grpc.replace("127.0.0.1", "0.0.0.0")).stderr
+        said = cluster.up("--grpc", cluster.grpc.replace("127.0.0.1", "0.0.0.0"), "--edge", "off").stderr
         assert "warning: other machines may reach 0.0.0.0:" in said and "CVE-2023-44487" in said
         assert cluster.http not in said
         wait_until(lambda: "Other machines may reach this port" in cluster.logs(), "the warning in the router's log")

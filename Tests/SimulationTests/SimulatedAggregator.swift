@@ -112,7 +112,7 @@ final class SimulatedAggregator {
             case .refused, .lost, .overlap: throw SimulationError("\(notice)")
             case .mergeFailed(_, let reason): failure = reason
             case .merged: failure = nil
-            case .connected, .silent, .heardAgain, .unstable, .console, .rebuilt: break
+            case .connected, .silent, .heardAgain, .unstable, .console, .edge, .rebuilt: break
             }
         }
     }

@@ -55,20 +55,26 @@ cluster_start_and_scale() {
 }
 
 cluster_start() {
+    if cluster_has_edge; then packages_install haproxy; fi
     step "Starting the cluster in $data_dir"
     supervision_stop || return 1 # usually nothing; a crash may have left processes
     local -a ports=(--grpc "${settings[grpc]}" --metrics "${settings[metrics]}")
     cluster_has_console && ports+=(--console "${settings[console_address]}")
+    [[ " ${settings[edge]} " =~ ' --plain '([^ ]+) ]] && ports+=(--plain "${BASH_REMATCH[1]}")
     "$bin_dir/tracectl" ports "${ports[@]}" || {
         complain "the cluster was not started"
         return 1
     }
     mkdir -p "$(services_dir)"
     local name started=no
-    local -a console=()
+    local -a others=()
     if cluster_has_console; then
         services_lay_out_console
-        console=(console)
+        others+=(console)
+    fi
+    if cluster_has_edge; then
+        services_lay_out_edge
+        others+=(edge)
     fi
     trap 'supervision_stop; exit 130' INT TERM
     services_lay_out_aggregator
@@ -76,7 +82,7 @@ cluster_start() {
     for name in $(workers_names); do services_lay_out_worker "$name"; done
     rm -f "$data_dir/run/last-stop"
     # shellcheck disable=SC2046 # names hold no spaces
-    supervision_start && services_wait_ready "$ready_seconds" aggregator router $(workers_names) "${console[@]}" &&
+    supervision_start && services_wait_ready "$ready_seconds" aggregator router $(workers_names) "${others[@]}" &&
         ! router_lost_complaint &&
         { [ -n "$interrupted_scale" ] || cluster_wait_connected; } && started=yes
     trap - INT TERM
@@ -90,6 +96,9 @@ cluster_start() {
 # Returns whether the settings name a console.
 cluster_has_console() { [ "${settings[console_address]}" != off ]; }
 
+# Returns whether HAProxy stands in front of the others.
+cluster_has_edge() { [ -n "${settings[edge]}" ]; }
+
 # Returns when the router takes batches and exactly the wanted workers are connected, except lost ones. Ready processes
 # may not be connected yet.
 cluster_wait_connected() {
@@ -100,7 +109,7 @@ cluster_wait_connected() {
 cluster_report_running() {
     local name status=0
     local -a ill=()
-    for name in aggregator router $(workers_names) $(services_console); do services_ready "$name" || ill+=("$name"); done
+    for name in aggregator router $(workers_names) $(services_others); do services_ready "$name" || ill+=("$name"); done
     if [ ${#ill[@]} -gt 0 ]; then
         complain "a cluster runs in $data_dir already, but is not healthy; not ready: ${ill[*]}"
         lost_complaints
@@ -121,13 +130,14 @@ cluster_report_running() {
 cluster_describe() {
     local here=''
     [ -z "${flags[data]:-}" ] || here=" --data $(printf %q "${flags[data]}")"
-    local page=${settings[metrics]} what='page for people'
+    local page=${settings[metrics]} what='page for people' scheme=http secure=''
+    if [ "${settings[tls]}" = on ]; then scheme=https secure=' over TLS'; fi
     if cluster_has_console; then page=${settings[console_address]} what='the console'; fi
     cat <<END
 ${bold}The cluster is ready.${plain}
-  look at   http://$page/   ($what)
-  send to   ${settings[grpc]}   (gRPC, NeuTracer.TracerService)
-  scrape    http://${settings[metrics]}/metrics   (also /status, /healthz, /readyz)
+  look at   $scheme://$page/   ($what)
+  send to   ${settings[grpc]}   (gRPC${secure}, NeuTracer.TracerService)
+  scrape    $scheme://${settings[metrics]}/metrics   (also /status, /healthz, /readyz)
   output    $data_dir/output
   logs      $data_dir/logs
   status    scripts/cluster status$here
@@ -146,10 +156,19 @@ is_loopback() {
 }
 
 warn_of_open_networks() {
+    [ "${settings[tls]}" = off ] || return 0
+    if cluster_has_edge; then
+        local address
+        for address in "${settings[grpc]}" "${settings[metrics]}" "${settings[console_address]}"; do
+            [ "$address" != off ] && ! is_loopback "$address" || continue
+            warn "other machines may reach $address, without TLS or password (--tls-cert, --tls-client-ca, --token-file)."
+        done
+        return 0
+    fi
     if ! is_loopback "${settings[grpc]}"; then
         warn "other machines may reach ${settings[grpc]}, without TLS or password. Debian's gRPC 1.51 has vulnerabilities"
         note "  (CVE-2023-44487, CVE-2023-33953, CVE-2023-4785): any machine that reaches the port can exhaust the memory."
-        note "  Let only your agents' machines reach it (firewall), or listen on 127.0.0.1 behind a proxy with mTLS."
+        note "  Let only your agents' machines reach it (firewall), or put HAProxy in front of it (package haproxy, --edge on)."
     fi
     local address
     for address in "${settings[metrics]}" "${settings[console_address]}"; do
@@ -263,16 +282,16 @@ cluster_drain() {
     return 1
 }
 
-# Ends the router first, then the workers, then the aggregator: each outlives the processes that send to it. The console,
-# to which nobody sends, ends with the last.
+# Ends the router first, then the workers, then the aggregator: each outlives the processes that send to it. Console and
+# edge end with the last; calls that come meanwhile wait in the edge.
 cluster_end_processes() {
     local status=0 name
     local -a names
     mapfile -t names < <(services_workers)
     services_down router || status=1
     services_down "${names[@]}" || status=1
-    # shellcheck disable=SC2046 # at most one name
-    services_down aggregator $(services_console) || status=1
+    # shellcheck disable=SC2046 # names without spaces
+    services_down aggregator $(services_others) || status=1
     supervision_stop || status=1
     return "$status"
 }
@@ -424,7 +443,7 @@ command_status() {
 status_complaints() {
     local name failures
     lost_complaints 2>&1
-    for name in aggregator router $(services_workers) $(services_console); do
+    for name in aggregator router $(services_workers) $(services_others); do
         services_ready "$name" || services_lost "$name" && continue
         failures=$(services_failures "$name")
         if [ "$failures" -gt 0 ]; then
@@ -468,6 +487,7 @@ command_reload() {
     cluster_require_running
     programs_locate
     "$bin_dir/tracectl" reload --data "$data_dir"
+    if services_exist edge; then "$bin_dir/tracectl" edge reload --data "$data_dir"; fi
 }
 
 # Restarts one process after the other with the current programs, so that a new build, or that of TRACE_BIN_DIR, can be
@@ -484,7 +504,7 @@ command_restart() {
         names=("$1")
     else
         # The aggregator first: it reads the messages of the previous version's workers, but not the other way round.
-        mapfile -t names < <(echo aggregator && services_workers && echo router && services_console)
+        mapfile -t names < <(echo aggregator && services_workers && echo router && services_others)
     fi
     for name in "${names[@]}"; do
         step "Restarting $name"

@@ -34,6 +34,13 @@ services_lay_out_console() {
     services_lay_out console "$bin_dir/trace-console" --data "$data_dir" --pages "$root/deploy/console" "${options[@]}"
 }
 
+# HAProxy, as the child of a process of ours that reloads its files.
+services_lay_out_edge() {
+    local -a options
+    read -r -a options <<<"${settings[edge]}"
+    services_lay_out edge "$bin_dir/tracectl" edge run --data "$data_dir" "${options[@]}"
+}
+
 services_lay_out_router() {
     local -a options
     read -r -a options <<<"${settings[router]}"
@@ -91,8 +98,8 @@ services_supervised() {
 
 services_workers() { services_supervised | grep -E '^[a-z]+\.[0-9]+$' || true; }
 
-# Prints the console's name where the cluster has one.
-services_console() { services_supervised | grep -x console || true; }
+# Prints the names of those that not every cluster has, and that send and get no messages: the console and the edge.
+services_others() { services_supervised | grep -xE 'console|edge' || true; }
 
 services_exist() { [ -e "$(services_dir)/$1/argv" ]; }
 

@@ -5,7 +5,8 @@
 resources=(function cpu memory network io gpu)
 workers_max=64 # a resource; Limits.workersPerResourceMax
 
-declare -A settings=() # grpc metrics console_address workers, and the options of the programs: router worker aggregator console
+# grpc metrics console_address workers listen tls, and the options of the programs: router worker aggregator console edge
+declare -A settings=()
 declare -A workers=()  # workers by resource
 remembered=''          # settings for the next up, one per line
 remembered_workers=''  # workers that may own slots of the data directory; empty for a new one

@@ -40,14 +40,14 @@ supervision_running() {
 supervision_start() {
     local log=$data_dir/run/supervisor.log
     (
-        cd /
+        cd "$data_dir" # the router's address may be a Unix socket in it; s6-svscan changes into run/services
         local fd
         for fd in /proc/"$BASHPID"/fd/*; do
             fd=${fd##*/}
             ((fd <= 2)) || eval "exec $fd>&-"
         done
         # A service and its logger count as one each; -c limits their number.
-        exec setsid "$bin_dir/tracectl" listen "${settings[grpc]}" env --default-signal \
+        exec setsid "$bin_dir/tracectl" listen "${settings[listen]}" env --default-signal \
             s6-svscan -c 1000 "$(services_dir)" </dev/null >"$log" 2>&1
     ) &
     supervisor_pid=$!

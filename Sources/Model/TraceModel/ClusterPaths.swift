@@ -42,6 +42,20 @@ package enum ClusterPaths {
     package static let consoleLock = "run/console.lock"
     /// Address of the console: one line, ADDR:PORT.
     package static let consoleAddress = "run/console.addr"
+    /// Sockets on which router, aggregator and console listen where HAProxy stands in front of them.
+    package static let grpcSocket = "run/grpc.sock"
+    package static let metricsSocket = "run/metrics.sock"
+    package static let consoleSocket = "run/console.sock"
+    /// Lock file of the edge: `tracectl edge run`, which holds it, and HAProxy, its child.
+    package static let edgeLock = "run/edge.lock"
+    /// HAProxy's configuration; what it reads beside it; and the socket by which it takes commands.
+    package static let edgeConfiguration = "run/edge.cfg"
+    package static let edgeCertificate = "run/edge.pem"
+    package static let edgeClientCA = "run/edge-ca.pem"
+    package static let edgeTokens = "run/edge.tokens"
+    package static let edgeSocket = "run/edge.sock"
+    /// Paths of the operator's files from which those are made.
+    package static let edgeSources = "run/edge.sources"
     package static let routerFabric = "ipc://run/router.sock"
     package static let aggregatorFabric = "ipc://run/aggregator.sock"
 

@@ -80,6 +80,32 @@
     /// A call fails if its connection receives nothing of its message for this long.
     package static let receiveSeconds = 60
 
+    // MARK: Edge
+    /// Connections that HAProxy has open to clients at once; each may have one to the router.
+    package static let edgeConnectionsMax = grpcConnectionsMax
+    /// Connections of one address.
+    package static let edgeConnectionsPerSourceMax = 1_024
+    /// Calls of one address within ten seconds. One agent that sends every event by itself makes a few thousand a second.
+    package static let edgeCallsPerSourceMax = 200_000
+    /// Calls of one address within ten seconds that the router has not answered, mostly as the client broke them off. More
+    /// than that is a flood of resets, and its connections are dropped. An agent waits for its answers.
+    package static let edgeUnansweredPerSourceMax = 5_000
+    /// Addresses whose connections and calls are counted; of more the oldest are forgotten.
+    package static let edgeSourcesMax = 65_536
+    package static let edgeMemoryMegabytesMax = 512
+    /// Calls of one connection at once; further ones wait at the client.
+    package static let edgeStreamsPerConnectionMax = 100
+    /// Time for the whole head of a request.
+    package static let edgeHeadSeconds = 10
+    /// Time without a byte in either direction after which a call fails. Longer than a router's restart takes.
+    package static let edgeSilenceSeconds = 300
+    /// Time after which a connection without calls is closed.
+    package static let edgeIdleSeconds = 600
+    /// Time that HAProxy has for calls in progress when it is asked to end.
+    package static let edgeEndSeconds = 3
+    package static let edgeThreadsMax = 4
+    package static let edgeTokensMax = 10_000
+
     // MARK: Log
     /// Minimum interval between commit groups that many calls share. A write, its sync and its delivery to the workers
     /// cost the same for few calls as for many.
@@ -540,6 +566,10 @@
         precondition(metadataBytesMax < headerBlockBytesMax)
         precondition(untakenCallsMax < streamsPerConnectionMax)
         precondition(streamsPerConnectionMax * callBytes < callBytesMax)
+        precondition(edgeConnectionsPerSourceMax < edgeConnectionsMax)
+        precondition(edgeUnansweredPerSourceMax < edgeCallsPerSourceMax)
+        precondition(edgeStreamsPerConnectionMax <= streamsPerConnectionMax)
+        precondition(receiveSeconds < edgeSilenceSeconds)
         precondition(grpcIdlePerHostMax < grpcConnectionsMax)
         precondition(1_024 * streamSendShareBytes < streamSendBytesMax)
         precondition(

@@ -7,8 +7,10 @@ package enum Program: String, CaseIterable, Sendable {
     case worker
     case aggregator
     case console
+    /// HAProxy, under `tracectl edge run`.
+    case edge
 
-    package var name: String { "trace-\(rawValue)" }
+    package var name: String { self == .edge ? "tracectl edge run" : "trace-\(rawValue)" }
 }
 
 /// The problems of a configuration, thrown together.
@@ -30,19 +32,23 @@ package struct EffectiveConfiguration: Sendable {
     package let entries: [Entry]
     /// Messages for the operator about values that were ignored.
     package let warnings: [String]
+    /// Whether HAProxy stands in front of the other programs.
+    package let usesEdge: Bool
 
     /// Determines the configuration. Blocks on the file system.
     /// - Parameters:
     ///   - environment: a variable's value, nil where it is not set.
     ///   - variables: the names of all that are set.
     ///   - flags: the command line.
+    ///   - isEdgeInstalled: whether there is an HAProxy.
     /// - Throws: `ConfigurationProblems` about the configuration file; `TraceError`, `.invalidArgument` where
     ///   a flag or a variable is at fault.
     package init(
         dataDirectory: String,
         environment variable: (String) -> String?,
         variables: [String] = [],
-        flags words: [String]
+        flags words: [String],
+        isEdgeInstalled: Bool = EdgeProgram.isInstalled
     ) throws {
         let flags = try SettingFlags.read(words)
         // A setting that a flag sets is not read from the environment, so an error there does not matter.
@@ -69,7 +75,6 @@ package struct EffectiveConfiguration: Sendable {
                 warnings.append($0)
             }
         )
-        self.warnings = warnings
         // The configuration file's path has to be known before its content.
         let place = try Self.environment(environment, over: layer).overlaid(by: flags)["config"]
         let path = try Self.file(place ?? layer["config"], in: dataDirectory, into: &layer)
@@ -78,8 +83,15 @@ package struct EffectiveConfiguration: Sendable {
         )
         layer.set("config", .text(path), layer["config"]?.source ?? .standard)
         entries = Self.entries(layer)
-        for (one, other) in [("grpc", "metrics"), ("grpc", "console"), ("metrics", "console")] {
-            guard self[one] != self[other] else {
+        let edge = EdgeDecision(isEdgeInstalled: isEdgeInstalled) { name in
+            layer[name]?.value.description ?? Setting[name].standard
+        }
+        usesEdge = try edge.usesEdge()
+        self.warnings = warnings + edge.warnings
+        let addresses = ["grpc", "metrics", "console", "plain"]
+        for (index, one) in addresses.enumerated() {
+            for other in addresses[(index + 1)...]
+            where self[one] == self[other] && self[one] != .text("off") {
                 throw TraceError(
                     .invalidArgument,
                     "--\(one) and --\(other) name the same address \(self[one])"
@@ -151,6 +163,7 @@ package struct EffectiveConfiguration: Sendable {
             "TRACE_TIME_ZONE", "TRACE_GRPC_PUBLIC_ONLY",
             "TRACE_ROUTER_OPTIONS",
             "TRACE_WORKER_OPTIONS", "TRACE_AGGREGATOR_OPTIONS", "TRACE_CONSOLE_OPTIONS",
+            "TRACE_EDGE_OPTIONS",
         ]
         guard name.hasPrefix("TRACE_"), !known.contains(name) else { return nil }
         // The common prefix must not count as a resemblance.
@@ -180,22 +193,38 @@ package struct EffectiveConfiguration: Sendable {
 extension EffectiveConfiguration {
     /// Returns the options that the settings give a program.
     package func arguments(of program: Program) -> [String] {
-        entries.filter { $0.setting.readers.contains(program) }.flatMap { entry in
-            switch entry.value {
+        guard usesEdge || program != .edge else { return [] }
+        return entries.filter { $0.setting.readers.contains(program) }.flatMap { entry in
+            switch value(of: entry, for: program) {
             case .isOn(false), .number(0), .text("off"): [] as [String]
             case .isOn(true): [entry.setting.flag]
-            case .number, .text: [entry.setting.flag, "\(entry.value)"]
+            case let value: [entry.setting.flag, "\(value)"]
             }
         }
     }
 
-    /// The configuration for `scripts/cluster`, as lines NAME=VALUE: `grpc`, `metrics`, `workers`;
+    /// Returns the value that a program gets: behind HAProxy each listens on a socket of its own.
+    private func value(of entry: Entry, for program: Program) -> SettingValue {
+        switch (program, entry.key) {
+        case (.aggregator, "edge"): .text(usesEdge ? "on" : "off")
+        case (.router, "grpc") where usesEdge: .text("unix:\(ClusterPaths.grpcSocket)")
+        case (.aggregator, "metrics") where usesEdge: .text("unix:\(ClusterPaths.metricsSocket)")
+        case (.console, "console") where usesEdge && entry.value != .text("off"):
+            .text("unix:\(ClusterPaths.consoleSocket)")
+        default: entry.value
+        }
+    }
+
+    /// The configuration for `scripts/cluster`, as lines NAME=VALUE: `grpc`, `metrics`, `workers`; `listen`, where the
+    /// router listens; `tls`, whether clients have to speak it;
     /// `console_address`, which may be `off`; a program's name with its options, which contain no spaces; and `remembered.` with a setting's name for values that the next
     /// start keeps. The latter do not include the numbers of workers: the script knows which workers own the slots.
     package var exported: String {
         var lines = [
             "grpc=\(self["grpc"])", "metrics=\(self["metrics"])",
             "console_address=\(self["console"])", "workers=\(workers)",
+            "listen=\(usesEdge ? "unix:\(ClusterPaths.grpcSocket)" : "\(self["grpc"])")",
+            "tls=\(self["tls_cert"] == .text("off") ? "off" : "on")",
         ]
         for program in Program.allCases {
             let words = arguments(of: program).joined(separator: " ")

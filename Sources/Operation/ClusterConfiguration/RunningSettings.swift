@@ -30,11 +30,14 @@ package struct RunningSettings: Sendable {
     package func differences(from configuration: EffectiveConfiguration) -> [Difference] {
         configuration.entries.compactMap { entry in
             let setting = entry.setting
-            guard let program = setting.readers.first(where: { commands[$0] != nil }),
+            // Behind HAProxy, the addresses that clients know are its own.
+            let readers = setting.readers.sorted { $0 == .edge && $1 != .edge }
+            guard let program = readers.first(where: { commands[$0] != nil }),
                 let command = commands[program]
             else { return nil }
             let running = value(of: setting, in: command)
-            let wanted = value(of: setting, in: configuration.arguments(of: program))
+            let next = readers.first { $0 != .edge || configuration.usesEdge } ?? program
+            let wanted = value(of: setting, in: configuration.arguments(of: next))
             guard running != wanted else { return nil }
             return Difference(
                 flag: setting.flag,

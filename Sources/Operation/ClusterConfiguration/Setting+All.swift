@@ -17,7 +17,7 @@ extension Setting {
             .address,
             standard: "127.0.0.1:50051",
             variable: "SERVICE_PORT",
-            readers: [.router],
+            readers: [.router, .edge],
             "The address to which agents send."
         ),
         Setting(
@@ -25,7 +25,7 @@ extension Setting {
             .address,
             standard: "127.0.0.1:9091",
             variable: "METRICS_PORT",
-            readers: [.aggregator],
+            readers: [.aggregator, .edge],
             "The address of metrics and status over HTTP."
         ),
         Setting(
@@ -33,7 +33,7 @@ extension Setting {
             .addressOrOff,
             standard: "127.0.0.1:9090",
             variable: "CONSOLE_PORT",
-            readers: [.aggregator, .console],
+            readers: [.aggregator, .console, .edge],
             "The address of the console, the pages and API that read what the cluster has written."
         ),
         Setting(
@@ -43,6 +43,81 @@ extension Setting {
             variable: "PERFETTO_UI",
             readers: [.console],
             "The Perfetto UI in which the console's pages open traces."
+        ),
+        Setting(
+            "edge",
+            .word(["auto", "on", "off"]),
+            standard: "auto",
+            variable: "EDGE",
+            readers: [.aggregator],
+            """
+            Put HAProxy in front of router, metrics and console, which then listen on Unix sockets. auto: where a \
+            setting needs it, or where other machines reach an address and HAProxy is installed.
+            """
+        ),
+        Setting(
+            "tls_cert",
+            .fileOrOff,
+            standard: "off",
+            variable: "TLS_CERT",
+            readers: [.edge],
+            "The server's certificate, and those between it and the root, in PEM; all addresses then speak TLS."
+        ),
+        Setting(
+            "tls_key",
+            .fileOrOff,
+            standard: "off",
+            variable: "TLS_KEY",
+            readers: [.edge],
+            "The private key of the server's certificate, in PEM."
+        ),
+        Setting(
+            "tls_client_ca",
+            .fileOrOff,
+            standard: "off",
+            variable: "TLS_CLIENT_CA",
+            readers: [.edge],
+            "The authorities, in PEM, that have to have signed the certificate that each client then shows."
+        ),
+        Setting(
+            "token_file",
+            .fileOrOff,
+            standard: "off",
+            variable: "TOKEN_FILE",
+            readers: [.edge],
+            """
+            Who may do what: a line for each token, `ingest`, `read` or `admin`, and the SHA-256 of the token in \
+            hexadecimal. Clients send a token as `authorization: Bearer`, browsers as the password.
+            """
+        ),
+        Setting(
+            "plain",
+            .addressOrOff,
+            standard: "off",
+            variable: "PLAIN_PORT",
+            readers: [.edge],
+            """
+            A further address for agents that know neither TLS nor tokens, behind HAProxy too. For trusted networks.
+            """
+        ),
+        Setting(
+            "trusted_proxy",
+            .addressRanges,
+            standard: "off",
+            variable: "TRUSTED_PROXY",
+            readers: [.router, .edge],
+            """
+            Proxies that are believed who their clients are: they begin each connection with a header of the PROXY \
+            protocol, version 2.
+            """
+        ),
+        Setting(
+            "require_host_identity",
+            .onOff,
+            standard: "off",
+            variable: "REQUIRE_HOST_IDENTITY",
+            readers: [.router],
+            "Refuse a batch whose host is not the common name of its client's certificate."
         ),
         Setting(
             "workers",

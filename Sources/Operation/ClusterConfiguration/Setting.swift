@@ -137,7 +137,10 @@ package struct Setting: Sendable {
     package var defaultText: String { standardText ?? standard }
 
     /// What a program without the option runs with, as it is shown to people.
-    var absentText: String { if case .addressOrOff = kind { "off" } else { defaultText } }
+    var absentText: String {
+        if case .addressOrOff = kind { return "off" }
+        return name == "edge" ? "off" : defaultText
+    }
 
     /// Returns the setting with a name, which must exist.
     package static subscript(_ name: String) -> Setting {

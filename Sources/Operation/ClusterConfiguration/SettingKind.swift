@@ -36,6 +36,10 @@ package enum SettingKind: Sendable {
     case objectStoreOrOff
     /// A name that can stand in a path: letters, digits, `-`, `_` and `.`.
     case name
+    /// An existing file whose path has no spaces, or `off`.
+    case fileOrOff
+    /// IP addresses or networks, or `off`.
+    case addressRanges
 
     /// The possible values, for a sentence that begins with "takes".
     package var expectation: String {
@@ -59,6 +63,8 @@ package enum SettingKind: Sendable {
         case .objectStoreOrOff:
             "a bucket and a prefix of letters, digits, -, _ and ., as s3://traces/production, or off"
         case .name: "a name of letters, digits, -, _ and ., other than all"
+        case .fileOrOff: "a file that is there, with no space in its path, or off"
+        case .addressRanges: "addresses or networks, as 10.0.0.5,10.1.0.0/16, or off"
         }
     }
 
@@ -80,6 +86,8 @@ package enum SettingKind: Sendable {
         case .file: "FILE"
         case .objectStoreOrOff: "s3://BUCKET/PREFIX|off"
         case .name: "NAME"
+        case .fileOrOff: "FILE|off"
+        case .addressRanges: "ADDR,…|off"
         }
     }
 
@@ -112,6 +120,12 @@ package enum SettingKind: Sendable {
         case .objectStoreOrOff:
             return word == "off" ? .text(word) : ObjectStoreAddress(word).map { .text("\($0)") }
         case .name: return ObjectStoreAddress.isName(word) && word != "all" ? .text(word) : nil
+        case .fileOrOff:
+            if word == "off" { return .text(word) }
+            let path = FileSystem.realPath(word)
+            return path.flatMap { $0.contains(where: \.isWhitespace) ? nil : .text($0) }
+        case .addressRanges:
+            return word == "off" || AddressRange.list(word) != nil ? .text(word) : nil
         }
     }
 

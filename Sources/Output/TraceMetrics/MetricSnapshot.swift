@@ -37,6 +37,7 @@ package struct MetricSnapshot: Sendable, Equatable {
     package static let aggregator = "aggregator"
     /// The console sends no snapshots; the aggregator sees it end.
     package static let console = "console"
+    package static let edge = "edge"
     /// The processes of which there is exactly one.
     package static let singletons: Set<String> = [router, aggregator]
 

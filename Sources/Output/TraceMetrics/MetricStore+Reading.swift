@@ -243,9 +243,11 @@ extension MetricStore {
         add(.routerAccepting, routerUp && router.accepting ? 1 : 0)
         add(.routerHeadLSN, router.headLSN)
         add(.routerWindow, router.window)
-        let console = recentEnds[MetricSnapshot.console] == nil ? [] : [MetricSnapshot.console]
+        let others = [MetricSnapshot.console, MetricSnapshot.edge].filter {
+            recentEnds[$0] != nil
+        }
         let processes =
-            [MetricSnapshot.router, MetricSnapshot.aggregator] + console
+            [MetricSnapshot.router, MetricSnapshot.aggregator] + others
             + workers.map { "\($0.name)" }
         for process in processes {
             add(.processRecentEnds, UInt64(recentEnds[process, default: .none].count), [process])

@@ -23,6 +23,8 @@ struct TraceAggregator: ParsableCommand {
     @Option(help: "Where the cluster's console listens, to which browsers are sent; default: none.")
     var console: String?
 
+    @Option(help: "on where HAProxy stands in front of the cluster.") var edge = "off"
+
     @Option(help: "\(Setting["time_zone"].help)") var timeZone = "UTC"
 
     @Option(help: "\(Setting["csv_columns"].help)") var csvColumns = CSVColumns.all
@@ -77,6 +79,7 @@ struct TraceAggregator: ParsableCommand {
                     consoleAddress: try console.flatMap { $0 == "off" ? nil : $0 }.map {
                         try ServingAddress($0)
                     },
+                    hasEdge: edge == "on",
                     timeZoneName: timeZone,
                     compression: compress,
                     csvColumns: csvColumns,

@@ -37,7 +37,16 @@ import TraceModel
         "default_semantics"
     ].standard
 
+    @Option(help: "\(Setting["trusted_proxy"].help) Default: none.") var trustedProxy: String?
+
+    @Flag(help: "\(Setting["require_host_identity"].help)") var requireHostIdentity = false
+
     func validate() throws {
+        guard trustedProxy.map({ AddressRange.list($0) != nil }) ?? true else {
+            throw ValidationError(
+                "--trusted-proxy takes \(Setting["trusted_proxy"].kind.expectation)"
+            )
+        }
         guard Semantics(name: defaultSemantics) != nil else {
             throw ValidationError("--default-semantics: neutracer or cumulative")
         }
@@ -68,7 +77,9 @@ import TraceModel
                 inactivitySeconds: inactivityTimeout > 0 ? inactivityTimeout : nil,
                 timeZone: timeZone,
                 logBudgetBytes: logBudget > 0 ? logBudget : nil,
-                defaultSemantics: Semantics(name: defaultSemantics) ?? .neutracer
+                defaultSemantics: Semantics(name: defaultSemantics) ?? .neutracer,
+                trustedProxies: trustedProxy.flatMap { AddressRange.list($0) } ?? [],
+                requiresHostIdentity: requireHostIdentity
             )
             let ending = try Router(configuration: configuration, logger: logger).run()
             if case .inactivity = ending { throw ExitCode(3) }

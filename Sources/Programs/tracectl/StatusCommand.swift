@@ -150,9 +150,14 @@ struct PortsCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Where the console is to be served.", valueName: "addr:port"))
     var console: HostPort?
 
+    @Option(help: ArgumentHelp("Where agents without TLS are to send.", valueName: "addr:port"))
+    var plain: HostPort?
+
     func run() throws {
         var isFree = true
-        let addresses = [("--grpc", grpc), ("--metrics", metrics), ("--console", console)]
+        let addresses = [
+            ("--grpc", grpc), ("--metrics", metrics), ("--console", console), ("--plain", plain),
+        ]
         for (option, address) in addresses {
             guard let address else { continue }
             do throws(SystemError) { _ = try ListeningSocket.bind("\(address)") } catch {

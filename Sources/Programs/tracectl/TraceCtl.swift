@@ -46,6 +46,7 @@ import TraceModel
             TopCommand.self, DiffCommand.self, LogCommand.self, SendCommand.self,
             AgentCommand.self,
             ImportCommand.self, ListenCommand.self, ConfigCommand.self, PortsCommand.self,
+            EdgeCommand.self,
         ]
     )
 

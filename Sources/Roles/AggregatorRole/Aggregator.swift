@@ -18,6 +18,8 @@ package final class Aggregator: Sendable {
         package var metricsAddress: ServingAddress
         /// Where the cluster's console listens; nil if it has none.
         package var consoleAddress: ServingAddress?
+        /// Whether HAProxy stands in front of the cluster.
+        package var hasEdge: Bool
         /// IANA name of the zone that the trace files' metadata state.
         package var timeZoneName: String
         /// Compression of trace files and tables; nil writes them plain.
@@ -37,6 +39,7 @@ package final class Aggregator: Sendable {
         package init(
             metricsAddress: ServingAddress,
             consoleAddress: ServingAddress? = nil,
+            hasEdge: Bool = false,
             timeZoneName: String,
             compression: FileCompression?,
             csvColumns: CSVColumns,
@@ -48,6 +51,7 @@ package final class Aggregator: Sendable {
         ) {
             self.metricsAddress = metricsAddress
             self.consoleAddress = consoleAddress
+            self.hasEdge = hasEdge
             self.timeZoneName = timeZoneName
             self.compression = compression
             self.csvColumns = csvColumns
@@ -109,7 +113,8 @@ package final class Aggregator: Sendable {
             SharedState.Content(
                 store: store,
                 marks: marks,
-                console: configuration.consoleAddress.map(ConsoleState.current)
+                console: configuration.consoleAddress.map(ConsoleState.current),
+                edge: configuration.hasEdge ? EdgeState.current() : nil
             )
         )
         let socket = try configuration.metricsAddress.listen("--metrics")
@@ -146,6 +151,7 @@ package final class Aggregator: Sendable {
             journal: journal,
             rebuildProgram: configuration.rebuildProgram,
             consoleAddress: configuration.consoleAddress,
+            hasEdge: configuration.hasEdge,
             http: http,
             wakeup: wakeup,
             log: log

@@ -21,6 +21,7 @@ package struct StatusTable {
                 lines.append(terminal.paint("Problem     \(problem)", .red))
             }
         }
+        if let edge = status.edge { lines.append("Edge        \(pid(edge.pid))") }
         if let merging = status.merging { lines.append("Merging     \(text(of: merging))") }
         if let store = status.objectStore {
             lines.append("Uploads     \(text(of: store))")

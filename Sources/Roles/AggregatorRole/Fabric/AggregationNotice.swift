@@ -14,6 +14,8 @@ enum AggregationNotice: Sendable {
     case unstable(process: String, RecentEnds)
     /// The console has ended or come back.
     case console(ConsoleState)
+    /// The process that runs HAProxy has ended or come back.
+    case edge(EdgeState)
     case merged(MergeJob, files: Int, seconds: Double)
     /// A window was published without the rows of a segment.
     case lost(SegmentLoss, MergeJob)
@@ -44,6 +46,12 @@ enum AggregationNotice: Sendable {
                     "process": "\(process)", "times": "\(ends.count)", "last": "\(ends.last ?? "")",
                 ]
             )
+        case .edge(let edge):
+            if let pid = edge.pid {
+                log.info("the edge runs", metadata: ["pid": "\(pid)"])
+            } else {
+                log.warning("the edge has ended")
+            }
         case .console(let console):
             if let pid = console.pid {
                 log.info("the console runs", metadata: ["pid": "\(pid)"])

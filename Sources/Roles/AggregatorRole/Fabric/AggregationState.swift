@@ -380,6 +380,11 @@ struct AggregationState: Sendable {
     ) {
         filesReadAt = clocks.monotonic
         shared.store.lost = files.lost
+        if let edge = files.edge, edge != shared.edge {
+            shared.edge = edge
+            shared.silences += 1
+            actions.append(.report(.edge(edge)))
+        }
         if let console = files.console, console != shared.console {
             shared.console = console
             shared.silences += 1

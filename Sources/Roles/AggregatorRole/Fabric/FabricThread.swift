@@ -16,6 +16,7 @@ final class FabricThread: Sendable {
     fileprivate let journal: WindowJournal
     fileprivate let rebuildProgram: RebuildProgram?
     fileprivate let consoleAddress: ServingAddress?
+    fileprivate let hasEdge: Bool
     fileprivate let http: HTTPTally
     fileprivate let log: Logger
     private let wakeup: Wakeup
@@ -30,6 +31,7 @@ final class FabricThread: Sendable {
         journal: WindowJournal,
         rebuildProgram: RebuildProgram?,
         consoleAddress: ServingAddress?,
+        hasEdge: Bool,
         http: HTTPTally,
         wakeup: Wakeup,
         log: Logger
@@ -41,6 +43,7 @@ final class FabricThread: Sendable {
         self.journal = journal
         self.rebuildProgram = rebuildProgram
         self.consoleAddress = consoleAddress
+        self.hasEdge = hasEdge
         self.http = http
         self.wakeup = wakeup
         self.log = log
@@ -149,7 +152,11 @@ private struct FabricTurns {
             uploads: thread.uploads?.state,
             http: thread.http.counts,
             files: needsFiles
-                ? ProcessFiles.read(of: state.peers.expected, console: thread.consoleAddress)
+                ? ProcessFiles.read(
+                    of: state.peers.expected,
+                    console: thread.consoleAddress,
+                    hasEdge: thread.hasEdge
+                )
                 : nil
         )
         decide { $0.tick(seen, &$1) }

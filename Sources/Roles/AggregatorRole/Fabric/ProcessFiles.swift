@@ -16,18 +16,27 @@ struct ProcessFiles: Sendable {
     /// Nil if the cluster has no console.
     var console: ConsoleState?
 
-    /// Reads the files of the router, the aggregator, these workers, and the console where there is one. Blocks.
-    static func read(of workers: Set<WorkerName>, console: ServingAddress?) -> ProcessFiles {
+    /// Nil if the cluster has no HAProxy.
+    var edge: EdgeState?
+
+    /// Reads the files of the router, the aggregator, these workers, the console and HAProxy where there are some. Blocks.
+    static func read(
+        of workers: Set<WorkerName>,
+        console: ServingAddress?,
+        hasEdge: Bool
+    ) -> ProcessFiles {
         var files = ProcessFiles()
         for worker in workers { files.lost[worker] = line(ClusterPaths.lost(of: worker)) }
         var processes = MetricSnapshot.singletons.union(workers.map(\.description))
         if console != nil { processes.insert(MetricSnapshot.console) }
+        if hasEdge { processes.insert(MetricSnapshot.edge) }
         for process in processes {
             files.ends[process] = text(ClusterPaths.ends(of: process)).map {
                 ProcessEnds(parsing: $0)
             }
         }
         files.console = console.map(ConsoleState.current)
+        files.edge = hasEdge ? EdgeState.current() : nil
         files.routerLost = line(ClusterPaths.routerLost)
         return files
     }

@@ -10,6 +10,8 @@ final class SharedState: Sendable {
         var marks: [Resource: MergedMark]
         /// Nil if the cluster has no console.
         var console: ConsoleState?
+        /// Nil if the cluster has no HAProxy.
+        var edge: EdgeState?
         var merging = MergeState()
         /// Nil if there is no object store.
         var uploads: UploadState?

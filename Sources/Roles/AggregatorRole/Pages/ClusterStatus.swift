@@ -40,6 +40,15 @@ struct ClusterStatus: Encodable, Sendable {
         let problem: String?
     }
 
+    /// State of the process that runs HAProxy.
+    struct Edge: Encodable, Sendable {
+        let pid: UInt32?
+        let up: Bool
+        /// Number of unrequested ends within the last minute.
+        let recentEnds: Int
+        let lastEnd: String?
+    }
+
     /// State of a worker.
     struct Worker: Encodable, Sendable {
         let name: String
@@ -130,6 +139,8 @@ struct ClusterStatus: Encodable, Sendable {
     let aggregator: Aggregator
     /// Absent if the cluster has none.
     let console: Console?
+    /// Absent if the cluster has none.
+    let edge: Edge?
     let workers: [Worker]
     /// -1 if unknown, which never equals the sum of the other counts.
     let receivedEvents: Int64
@@ -154,6 +165,7 @@ struct ClusterStatus: Encodable, Sendable {
         uploads: UploadState?,
         skew: [WorkerName: Double],
         console: ConsoleState?,
+        edge: EdgeState? = nil,
         pid: UInt32
     ) {
         let status = reading.router
@@ -182,6 +194,14 @@ struct ClusterStatus: Encodable, Sendable {
                 recentEnds: ends(MetricSnapshot.console).count,
                 lastEnd: ends(MetricSnapshot.console).last,
                 problem: ends(MetricSnapshot.console).problem
+            )
+        }
+        self.edge = edge.map { edge in
+            Edge(
+                pid: edge.pid,
+                up: edge.pid != nil,
+                recentEnds: ends(MetricSnapshot.edge).count,
+                lastEnd: ends(MetricSnapshot.edge).last
             )
         }
         workers = reading.workers.map { worker in

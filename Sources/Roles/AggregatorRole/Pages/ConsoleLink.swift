@@ -18,19 +18,38 @@ struct ConsoleState: Sendable, Equatable {
     }
 }
 
+/// What the aggregator knows of HAProxy and the process that runs it, which send it no messages.
+struct EdgeState: Sendable, Equatable {
+    /// Nil while the process is down.
+    let pid: UInt32?
+
+    /// Finds out whether the edge of this data directory runs: it holds the lock on its file as long as it lives. Blocks.
+    static func current() -> EdgeState {
+        guard FileSystem.exists(ClusterPaths.edgeLock),
+            let file = try? File(ClusterPaths.edgeLock, .read)
+        else { return EdgeState(pid: nil) }
+        return EdgeState(pid: LockHolder.find(of: file).map(UInt32.init))
+    }
+}
+
 /// Where the aggregator's first page sends browsers.
 enum ConsoleLink {
     /// Returns the console's URL for a client that has reached the aggregator by `authority`, the name and port in its
     /// request. Nil where the client cannot reach the console: that listens on the loopback interface, and the client
-    /// has come by another name.
-    static func url(_ console: ServingAddress, from authority: String?) -> String? {
+    /// has come by another name. `isSecure`: the client has come by TLS, which the console then speaks too.
+    static func url(
+        _ console: ServingAddress,
+        from authority: String?,
+        isSecure: Bool = false
+    ) -> String? {
         let name = authority.flatMap(host)
+        let scheme = isSecure ? "https" : "http"
         switch console.host {
-        case "0.0.0.0", "::": return name.map { "http://\($0):\(console.port)/" }
+        case "0.0.0.0", "::": return name.map { "\(scheme)://\($0):\(console.port)/" }
         case let host where isLoopback(host):
             guard let name, isLoopback(name) else { return nil }
-            return "http://\(console)/"
-        default: return "http://\(console)/"
+            return "\(scheme)://\(console)/"
+        default: return "\(scheme)://\(console)/"
         }
     }
 

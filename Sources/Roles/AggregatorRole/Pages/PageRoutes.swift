@@ -77,7 +77,12 @@ struct PageRoutes: Sendable {
         guard let console, request.uri.path == "/",
             QualityList(request.headers[.accept] ?? "").weight(of: "text/html") > 0
         else { return nil }
-        return ConsoleLink.url(console, from: request.head.authority)
+        let scheme = HTTPField.Name("x-forwarded-proto").flatMap { request.headers[$0] }
+        return ConsoleLink.url(
+            console,
+            from: request.head.authority,
+            isSecure: scheme == "https"
+        )
     }
 
     private static func text(

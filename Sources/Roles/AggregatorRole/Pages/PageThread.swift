@@ -132,12 +132,12 @@ final class PageThread: Sendable {
 
     private func build(withFamilies: Bool) -> SnapshotVersion {
         let builtAt = WallClock.monotonic()
-        let (reading, marks, merging, uploads, skew, console, silences) = shared.withLock {
+        let (reading, marks, merging, uploads, skew, console, edge, silences) = shared.withLock {
             content in
             let reading = withFamilies ? content.reading() : content.store.statusReading()
             return (
                 reading, content.marks, content.merging, content.uploads, content.skew,
-                content.console, content.silences
+                content.console, content.edge, content.silences
             )
         }
         save()
@@ -150,6 +150,7 @@ final class PageThread: Sendable {
                 uploads: uploads,
                 skew: skew,
                 console: console,
+                edge: edge,
                 pid: pid
             ),
             hasFamilies: withFamilies,
