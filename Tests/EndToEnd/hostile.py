@@ -32,17 +32,22 @@ def message_head(size):
 class RawClient:
     """One connection. It reads only where `upload` has to wait for a window, and for `ended`."""
 
-    def __init__(self, address, receive_buffer=None):
+    def __init__(self, address, receive_buffer=None, context=None, source=None, settings=b""):
+        """`context`: of TLS, for HTTP/2 over it; `source`: the address to come from; `settings`: what SETTINGS hold."""
         host, port = address.rsplit(":", 1)
         self.socket = socket.socket()
+        if source:
+            self.socket.bind((source, 0))
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(10)
         self.socket.connect((host, int(port)))
+        if context:
+            self.socket = context.wrap_socket(self.socket, server_hostname=host)
         self.next_stream = 1
         self.windows = {0: WINDOW_BYTES}
         self.received = bytearray()
-        self.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0))
+        self.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, settings))
 
     def send(self, data):
         self.socket.sendall(data)
