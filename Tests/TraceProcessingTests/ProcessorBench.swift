@@ -98,41 +98,42 @@ final class ProcessorBench {
     /// Lends a context as models get one, for tests of their parts.
     func withContext(_ body: (EventContext) -> Void) throws {
         let zone = try ContractWorker.zone.get()
-        var totals = SlotTotals()
+        let totals = UnsafeMutablePointer<SlotTotals>.allocate(capacity: 1)
+        totals.initialize(to: SlotTotals())
+        let hosts = HostAccounts(totals)
         let rules = RuleSet()
         let activity = UnsafeMutablePointer<WindowActivity>.allocate(capacity: 1)
         activity.initialize(to: WindowActivity())
         let suppressed = UnsafeMutablePointer<SuppressedFindings>.allocate(capacity: 1)
         suppressed.initialize(to: SuppressedFindings())
-        let texts = EventTexts.allocate(zone: zone)
+        let texts = EventTexts.allocate(zone: zone, hosts: hosts)
         defer {
             texts.deallocate()
+            totals.deallocate()
             activity.deinitialize(count: 1)
             activity.deallocate()
             suppressed.deinitialize(count: 1)
             suppressed.deallocate()
         }
-        withUnsafeMutablePointer(to: &totals) { totals in
-            body(
-                EventContext(
-                    files: files,
-                    totals: totals,
-                    host: host,
-                    pid: 1,
-                    tid: 1,
-                    stamp: Self.start,
-                    arrival: Self.start,
-                    semantics: .cumulative,
-                    texts: texts,
-                    activity: activity,
-                    givenName: EventText(ByteView.empty, isPlain: true),
-                    suppressed: suppressed,
-                    ruleSet: rules,
-                    rules: rules.thresholds(comm: .empty, host: "", pid: 1)
-                )
+        body(
+            EventContext(
+                files: files,
+                totals: totals,
+                host: host,
+                pid: 1,
+                tid: 1,
+                stamp: Self.start,
+                arrival: Self.start,
+                semantics: .cumulative,
+                texts: texts,
+                activity: activity,
+                givenName: EventText(ByteView.empty, isPlain: true),
+                suppressed: suppressed,
+                ruleSet: rules,
+                rules: rules.thresholds(comm: .empty, host: "", pid: 1)
             )
-        }
-        withExtendedLifetime(rules) {}
+        )
+        withExtendedLifetime((rules, hosts)) {}
     }
 
     // MARK: What came out
@@ -192,9 +193,14 @@ final class ProcessorBench {
         return Array(buffer.bytes)
     }
 
-    func load(_ state: some Sequence<UInt8>, of slot: UInt8) throws {
+    func load(
+        _ state: some Sequence<UInt8>,
+        of slot: UInt8,
+        version: UInt32 = StateVersion.current
+    ) throws {
         try Array(state).withUnsafeBytes {
             var reader = StateReader($0)
+            reader.version = version
             try processor.loadState(slot: slot, from: &reader)
             #expect(reader.remaining == 0)
         }

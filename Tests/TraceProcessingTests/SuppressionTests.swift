@@ -724,8 +724,16 @@ import TraceWire
         let state = bench.state(of: bench.slot(of: 7))
         var rules = RawBuffer()
         IORules().encode(into: &rules)
-        // They stand at the end, and the cool-downs at their begin: first that of reading.
-        let current = Array(state.suffix(rules.count))
+        // They stand before the slot's findings by host, and the cool-downs at their begin: first that of reading.
+        var findings = RawBuffer()
+        findings.append(integer: UInt32(1))
+        findings.append(counted: ProcessorBench.hostName)
+        findings.append(byte: 1)
+        findings.append(byte: 1)
+        findings.append(byte: RuleID.slowIO.rawValue)
+        findings.append(varint: 1)
+        #expect(Array(state.suffix(findings.count)) == Array(findings.bytes))
+        let current = Array(state.dropLast(findings.count).suffix(rules.count))
         let cooldown = Array(current[..<9])
         let rest = Array(current[27...])
         #expect(Array(current[9..<18]) != cooldown)

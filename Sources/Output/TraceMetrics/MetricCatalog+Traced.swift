@@ -61,11 +61,19 @@ extension MetricCatalog {
             labels: ["reason"]
         ),
         MetricDescriptor(
+            .hostLastBatchTimestampSeconds,
+            "trace_host_last_batch_timestamp_seconds",
+            .gauge,
+            "When the last batch of a host came, since the Unix epoch.",
+            labels: ["host"],
+            unit: "seconds"
+        ),
+        MetricDescriptor(
             .anomaliesTotal,
             "trace_anomalies_total",
             .counter,
             "Anomalies found.",
-            labels: ["resource", "rule"]
+            labels: ["host", "resource", "rule"]
         ),
     ]
 

@@ -23,10 +23,11 @@ package enum MetricCatalog {
     static let families: [MetricFamily] = all.map(\.family)
     static let kinds: [MetricKind] = all.map(\.kind)
 
-    /// Whether each series of a family belongs to one process, so that the number of series is not known in advance. By
-    /// catalog position.
-    static let areOfProcesses: [Bool] = all.map { descriptor in
+    /// Whether each series of a family belongs to one process or host, so that the number of series is not known in
+    /// advance. By catalog position.
+    static let areLimited: [Bool] = all.map { descriptor in
         descriptor.labels.contains("pid") || descriptor.sources.contains(.pidText)
+            || descriptor.labels.first == "host"
     }
     /// Whether the first two labels are the host and the process id, by catalog position.
     static let haveHostAndPID: [Bool] = all.map { $0.labels.starts(with: ["host", "pid"]) }
@@ -34,7 +35,7 @@ package enum MetricCatalog {
     static let haveHosts: [Bool] = all.map { $0.labels.first == "host" }
     /// Catalog positions of the histograms whose series belong to processes.
     static let histogramsOfProcesses: [UInt8] = all.indices.filter {
-        areOfProcesses[$0] && kinds[$0] == .histogram && all[$0].derivation == nil
+        areLimited[$0] && kinds[$0] == .histogram && all[$0].derivation == nil
     }.map { UInt8($0) }
 
     /// A family's position in the catalog, by raw value.

@@ -190,6 +190,7 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case memoryFreedBytesTotal = 35
     case networkBytesSampled = 36
     case functionMeanDurationSeconds = 37
+    case hostLastBatchTimestampSeconds = 38
 
     // MARK: About this server
     case buildInfo = 100
@@ -288,6 +289,13 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case neutracerGPUKernelFunctionCount = 272
 
     package var descriptor: MetricDescriptor { MetricCatalog.byRawValue[Int(rawValue)] }
+
+    /// Whether the value of a series that several slots report is the greatest of theirs. Other gauges show the latest.
+    var isMaximum: Bool { self == .hostLastBatchTimestampSeconds }
+
+    /// Whether a slot may stop to report a series that other slots go on with, so that the store keeps what the slot
+    /// has counted. Such series end with the last one of their hosts.
+    var outlivesSlots: Bool { self == .anomaliesTotal }
 
     /// True for the original's families (`MetricNames.neutracer`), false for the server's own.
     package var isNeuTracer: Bool { rawValue >= MetricFamily.neutracerTracesTotal.rawValue }

@@ -87,7 +87,8 @@ extension MetricStore {
     }
 
     /// Appends one series that is the sum over several slots' rows. They are added in the order of (LSN, slot), so that
-    /// sums of fractions and the last gauge do not depend on the order in which messages came.
+    /// sums of fractions and the last gauge do not depend on the order in which messages came. Of gauges the last one counts,
+    /// which is the greatest where the family shows that.
     private func append(
         _ order: ArraySlice<UInt32>,
         to family: inout FamilyReading,
@@ -98,7 +99,9 @@ extension MetricStore {
             let row = table.rows[Int(number)]
             return row.state.contains(.isValued) && (!isGauge || showsGauges.contains(row.owner))
         }
+        let isMaximum = family.descriptor.family.isMaximum
         shown.sort { left, right in
+            if isMaximum { return table.number(of: left) < table.number(of: right) }
             let (left, right) = (table.rows[Int(left)].owner, table.rows[Int(right)].owner)
             return (sections[left]?.lsn ?? 0, left) < (sections[right]?.lsn ?? 0, right)
         }

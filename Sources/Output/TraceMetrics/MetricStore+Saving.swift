@@ -2,10 +2,12 @@ package import TraceModel
 
 extension MetricStore {
     /// The format's name and version. A change of a family's labels or bounds needs a new version.
-    private static let magic = Array("TRACEMS3".utf8)
-    /// The previous format, which has neither limits nor what `other` counts of exposed series.
+    private static let magic = Array("TRACEMS4".utf8)
+    /// The previous format, in which anomalies have no host.
+    private static let magicWithoutHosts = Array("TRACEMS3".utf8)
+    /// The format before, which has neither limits nor what `other` counts of exposed series.
     private static let magicWithoutLimits = Array("TRACEMS2".utf8)
-    /// The limits of stores in the previous format.
+    /// The limits of stores in the oldest format.
     private static let limitsBefore = SeriesLimits(perFamily: 50_000)
 
     /// Encodes the store, appended to `head`, for a later run of the aggregator. It has no checksum of its own: the
@@ -39,10 +41,12 @@ extension MetricStore {
     /// - Throws: `TraceError(.corrupt)` where the bytes are damaged.
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         let hasLimits = !bytes.starts(with: Self.magicWithoutLimits)
+        let magics = [Self.magic, Self.magicWithoutHosts, Self.magicWithoutLimits]
         var reader = try SavedMetricsReader(
             bytes,
-            magic: hasLimits ? Self.magic : Self.magicWithoutLimits
+            magic: magics.first { bytes.starts(with: $0) } ?? Self.magic
         )
+        reader.hasHostsOfAnomalies = bytes.starts(with: Self.magic)
         self.init(limits: hasLimits ? try Self.readLimits(from: &reader) : Self.limitsBefore)
         revision = try reader.readNumber()
         for _ in 0..<(try reader.readCount()) {

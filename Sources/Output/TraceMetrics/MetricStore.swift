@@ -121,6 +121,14 @@ package struct MetricStore: Sendable {
         sources[process] = intake.source
         for (loss, count) in intake.losses { losses[loss, default: 0] += count }
         for (family, value) in intake.kept { retire(.overflow(of: family), value) }
+        guard intake.hasReleased || !intake.outlived.isEmpty else { return }
+        let known = retired.keys.filter { $0.family.outlivesSlots && !$0.isOverflow }
+        // The first label is the host. No row has the name of a host that has gone.
+        for key in known where table.texts.number(of: key.labels[0]) == nil { retired[key] = nil }
+        for (key, value) in intake.outlived where table.texts.number(of: key.labels[0]) != nil {
+            let hasRoom = retired[key] != nil || known.count < table.limits.perFamily
+            retire(hasRoom ? key : .overflow(of: key.family), value)
+        }
     }
 
     /// Retires what earlier incarnations reported. The worker began without state behind `renewedLSN`, so nobody will
@@ -141,7 +149,7 @@ package struct MetricStore: Sendable {
             if row.state.contains(.isValued), !row.state.contains(.isFolded),
                 MetricCatalog.kinds[Int(row.family)] != .gauge
             {
-                retire(key(of: row), table.shownValue(of: number))
+                retire(table.key(of: row), table.shownValue(of: number))
             }
             table.release(number)
         }
@@ -149,12 +157,6 @@ package struct MetricStore: Sendable {
             sections[owner]?.source = now
             sections[owner]?.isComplete = true
         }
-    }
-
-    private func key(of row: SeriesTable.Row) -> SeriesKey {
-        let descriptor = MetricCatalog.all[Int(row.family)]
-        let labels = descriptor.labels.indices.map { table.texts.texts[Int(row.labels[$0])] }
-        return SeriesKey(family: descriptor.family, labels: labels)
     }
 
     // MARK: Processes
@@ -256,7 +258,7 @@ extension MetricStore {
         for number in table.rows.indices.reversed() {
             let row = table.rows[number]
             guard row.state.contains(.isAlive), !row.state.contains(.isFolded),
-                MetricCatalog.areOfProcesses[Int(row.family)],
+                MetricCatalog.areLimited[Int(row.family)],
                 table.exposed[Int(row.family)] > limits.exposed(of: row.family)
             else { continue }
             if MetricCatalog.kinds[Int(row.family)] == .gauge {

@@ -62,6 +62,8 @@ struct SavedMetricsReader {
     private let bytes: [UInt8]
     private var position = 0
     private var texts: [String] = []
+    /// False for a format in which anomalies have no host; it is empty then.
+    var hasHostsOfAnomalies = true
 
     init(_ bytes: [UInt8], magic: [UInt8]) throws(TraceError) {
         self.bytes = bytes
@@ -114,8 +116,8 @@ struct SavedMetricsReader {
     mutating func readLabelsAndValue(
         of family: MetricFamily
     ) throws(TraceError) -> (labels: [String], value: MetricValue) {
-        var labels: [String] = []
-        for _ in family.descriptor.labels { labels.append(try readText()) }
+        var labels = family == .anomaliesTotal && !hasHostsOfAnomalies ? [""] : []
+        for _ in family.descriptor.labels.dropFirst(labels.count) { labels.append(try readText()) }
         let value = try readValue(of: family)
         let sample = MetricSample(family: family, labels: labels, value: value)
         guard sample.isWellFormed else { throw Self.damaged("a value of \(family)") }

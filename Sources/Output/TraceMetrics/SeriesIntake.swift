@@ -38,6 +38,10 @@ struct SeriesIntake: SeriesReceiver {
     var losses: [LossKind: UInt64] = [:]
     /// What `other` keeps counting of series that were released or started anew.
     private(set) var kept: [(family: MetricFamily, value: MetricValue)] = []
+    /// What slots have counted that no longer report a series that other slots may go on with.
+    private(set) var outlived: [(key: SeriesKey, value: MetricValue)] = []
+    /// Whether series have ended.
+    private(set) var hasReleased = false
     /// True where the sender has to report everything anew, because its message can't be joined to what is held.
     private(set) var needsAll = false
 
@@ -123,11 +127,27 @@ struct SeriesIntake: SeriesReceiver {
         if let value = table.otherValue(of: number), !table.transferToOther(value, of: row) {
             keep(value, of: row)
         }
+        if row.state.contains(.isValued) { outlive(number) }
+        hasReleased = true
         table.release(number)
+    }
+
+    /// Keeps what the slot has counted of a series that outlives slots, and that `other` does not count.
+    private mutating func outlive(_ number: UInt32) {
+        let row = table.rows[Int(number)]
+        guard MetricCatalog.families[Int(row.family)].outlivesSlots, !table.isInOther(number) else {
+            return
+        }
+        outlived.append((table.key(of: row), table.value(of: number)))
     }
 
     private mutating func keep(_ value: MetricValue, of row: SeriesTable.Row) {
         kept.append((MetricCatalog.families[Int(row.family)], value))
+    }
+
+    /// Keeps what a series has counted so far that starts to count from zero.
+    private mutating func startAnew(_ number: UInt32) {
+        if table.isInOther(number) { keepOther(of: number) } else { outlive(number) }
     }
 
     /// Keeps what a series has counted so far in `other`, because the series starts anew.
@@ -174,7 +194,7 @@ struct SeriesIntake: SeriesReceiver {
         guard canTake(row) else { return }
         if isCounter(row) {
             guard value >= 0, value < 0x1p64 else { return refuse() }
-            if table.isInOther(row), value < table.number(of: row) { keepOther(of: row) }
+            if value < table.number(of: row) { startAnew(row) }
         }
         table.set(row, value)
     }

@@ -4,7 +4,7 @@
 /// The decision holds for the life of the series, because a counter whose value moved between series would go back.
 /// Only histograms change sides, and they leave behind what is counted already (`chooseHistograms`).
 ///
-/// Only series of processes are limited in number. Series of a slot as a whole always have a row: they are few, and the
+/// Only series of processes and hosts are limited in number. Series of a slot as a whole always have a row: they are few, and the
 /// accounting of events depends on them.
 ///
 /// Rows are small (24 bytes, and 8 for each number of the value), because there may be a million. A row's number is
@@ -56,7 +56,7 @@ struct SeriesTable: Sendable {
     /// that rows of other series are not read, and below them the row number + 1; an empty cell is 0.
     private var index = [UInt64](repeating: 0, count: 1_024)
     private(set) var count = 0
-    /// How many of the rows are series of processes.
+    /// How many of the rows are series of processes and hosts.
     private var limitedCount = 0
 
     /// Distinct exposed series by family.
@@ -78,6 +78,13 @@ struct SeriesTable: Sendable {
         orders = [[UInt32]?](repeating: [], count: MetricCatalog.all.count)
     }
 
+    /// Returns the identity of a row's series.
+    func key(of row: Row) -> SeriesKey {
+        let descriptor = MetricCatalog.all[Int(row.family)]
+        let labels = descriptor.labels.indices.map { texts.texts[Int(row.labels[$0])] }
+        return SeriesKey(family: descriptor.family, labels: labels)
+    }
+
     // MARK: Adding and releasing
 
     /// Finds the row of a slot's series, or adds one without a value. `isFolded` carries the decision of an earlier run
@@ -95,7 +102,7 @@ struct SeriesTable: Sendable {
             if let row = found.row { return .row(row, wasFolded: false) }
             sibling = found.sibling
         }
-        let isLimited = MetricCatalog.areOfProcesses[Int(family)]
+        let isLimited = MetricCatalog.areLimited[Int(family)]
         let isFull = isLimited && exposed[Int(family)] >= limits.exposed(of: family)
         let isFolded = sibling.map { rows[Int($0)].state.contains(.isFolded) } ?? decided ?? isFull
         if isFolded, MetricCatalog.kinds[Int(family)] == .gauge { return .hidden }
@@ -121,7 +128,7 @@ struct SeriesTable: Sendable {
     mutating func release(_ number: UInt32) {
         let row = rows[Int(number)]
         remove(number)
-        if MetricCatalog.areOfProcesses[Int(row.family)] { limitedCount -= 1 }
+        if MetricCatalog.areLimited[Int(row.family)] { limitedCount -= 1 }
         if row.state.contains(.isFolded) {
             folded[Int(row.family)] -= 1
         } else {

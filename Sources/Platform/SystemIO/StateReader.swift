@@ -5,7 +5,9 @@ package enum StateVersion {
     /// Version of release 0.1.0: without dialects, names, self time and suppressed findings.
     package static let beforeDialects: UInt32 = 6
     /// Versions 7 and 8 were never released and are not supported.
-    package static let current: UInt32 = 9
+    /// In version 9 findings are counted by slot and rule, without hosts.
+    package static let beforeHosts: UInt32 = 9
+    package static let current: UInt32 = 10
 }
 
 /// Reads what `RawBuffer` wrote: little-endian integers and byte runs, with all lengths checked. The bytes must outlive

@@ -166,7 +166,8 @@ struct WorkerCheckpoint {
         let version = try reader.integer(UInt32.self)
         switch version {
         case CheckpointPosition.blankVersion: return try blank(from: &reader, processor)
-        case versionBeforeRenewal, versionBeforePacking, StateVersion.beforeDialects, Self.version:
+        case versionBeforeRenewal, versionBeforePacking, StateVersion.beforeDialects,
+            StateVersion.beforeHosts, Self.version:
             reader.version = max(version, StateVersion.beforeDialects)
             var checkpoint = try state(
                 from: &reader,

@@ -147,7 +147,7 @@ extension EventContext {
     }
 
     private func record(_ finding: Finding, process: ByteView, message: ByteView) {
-        totals.pointee.findings[Int(finding.rule.rawValue)] += 1
+        texts.hosts.count(finding.rule, of: host, in: totals)
         totals.pointee.isDirty = true
         files.appendAnomaly(
             AnomalyRow(

@@ -27,18 +27,22 @@ struct EventTexts {
         var givenName = EventText(ByteView.empty, isPlain: true)
         fileprivate var suppressed: UnsafeMutablePointer<SuppressedFindings>?
         fileprivate let clock: UnsafeMutablePointer<ReadableClock>
+        fileprivate unowned(unsafe) let hosts: HostAccounts
 
-        fileprivate init(clock: UnsafeMutablePointer<ReadableClock>) { self.clock = clock }
+        fileprivate init(clock: UnsafeMutablePointer<ReadableClock>, hosts: HostAccounts) {
+            self.clock = clock
+            self.hosts = hosts
+        }
     }
 
     private let content: UnsafeMutablePointer<Content>
 
-    /// Allocates the texts, which the caller owns.
-    static func allocate(zone: TimeZoneRules) -> EventTexts {
+    /// Allocates the texts, which the caller owns, as it does `hosts`.
+    static func allocate(zone: TimeZoneRules, hosts: HostAccounts) -> EventTexts {
         let clock = UnsafeMutablePointer<ReadableClock>.allocate(capacity: 1)
         clock.initialize(to: ReadableClock(zone: zone))
         let content = UnsafeMutablePointer<Content>.allocate(capacity: 1)
-        content.initialize(to: Content(clock: clock))
+        content.initialize(to: Content(clock: clock, hosts: hosts))
         return EventTexts(content: content)
     }
 
@@ -67,6 +71,9 @@ struct EventTexts {
     @inline(__always) var hostField: ByteView { content.pointee.hostField }
 
     @inline(__always) var givenName: EventText { content.pointee.givenName }
+
+    /// Where findings are counted.
+    var hosts: HostAccounts { content.pointee.hosts }
 
     @inline(__always) var suppressed: UnsafeMutablePointer<SuppressedFindings> {
         content.pointee.suppressed.unsafelyUnwrapped

@@ -14,6 +14,8 @@ struct ProcessLifecycle<Model: ProcessModel & ~Copyable>: ~Copyable {
     let texts: EventTexts
     /// The counts of the slots as a whole.
     let totals = UnsafeMutablePointer<SlotTotals>.allocate(capacity: Slot.count)
+    /// What the slots know of hosts.
+    let hosts: HostAccounts
     /// The bounds of the state, in bytes.
     let budget: StateBudget
     var table = ProcessTable<Model>()
@@ -34,7 +36,8 @@ struct ProcessLifecycle<Model: ProcessModel & ~Copyable>: ~Copyable {
     init(files: TraceFileManager, zone: TimeZoneRules, budget: StateBudget) {
         self.files = files
         self.budget = budget
-        texts = EventTexts.allocate(zone: zone)
+        hosts = HostAccounts(totals)
+        texts = EventTexts.allocate(zone: zone, hosts: hosts)
         totals.initialize(repeating: SlotTotals(), count: Slot.count)
     }
 
@@ -100,12 +103,14 @@ struct ProcessLifecycle<Model: ProcessModel & ~Copyable>: ~Copyable {
             arrival: traces.arrival
         )
         table.insert(entry)
+        hosts.add(traces.host, slot: slot)
         return entry
     }
 
     /// Adds a process whose state was decoded.
     mutating func adopt(_ entry: Entry) {
         table.insert(entry)
+        hosts.add(entry.pointee.host, slot: entry.pointee.slot)
         entry.pointee.rules = thresholds(of: entry)
         if entry.pointee.needsTicks { beginTicking(entry) }
         let slot = totals + Int(entry.pointee.slot)
@@ -216,8 +221,11 @@ struct ProcessLifecycle<Model: ProcessModel & ~Copyable>: ~Copyable {
         let interval = Limits.quietCheckSeconds * 1_000_000_000
         let limit = arrival &- Limits.processQuietSeconds * 1_000_000_000
         for slot in 0..<Slot.count
-        where totals[slot].processes > 0 && totals[slot].quietCheck <= arrival &- interval {
+        where (totals[slot].processes > 0 || !hosts.isEmpty(slot: slot))
+            && totals[slot].quietCheck <= arrival &- interval
+        {
             totals[slot].quietCheck = arrival
+            if hosts.endUnused(slot: slot) { endSeries(of: slot) }
             for entry in table.entries(of: UInt8(slot)) where entry.pointee.lastHeard < limit {
                 if entry.pointee.model.staysWhenQuiet {
                     expire(entry)
@@ -233,9 +241,12 @@ struct ProcessLifecycle<Model: ProcessModel & ~Copyable>: ~Copyable {
     private func expire(_ entry: Entry) {
         guard !entry.pointee.isExpired else { return }
         entry.pointee.isExpired = true
-        let slot = totals + Int(entry.pointee.slot)
-        slot.pointee.isFullNeeded = true
-        slot.pointee.isDirty = true
+        endSeries(of: Int(entry.pointee.slot))
+    }
+
+    private func endSeries(of slot: Int) {
+        totals[slot].isFullNeeded = true
+        totals[slot].isDirty = true
     }
 
     /// Evicts the processes of evicted hosts. O(processes).
@@ -250,6 +261,9 @@ struct ProcessLifecycle<Model: ProcessModel & ~Copyable>: ~Copyable {
                 }
             }
             totals[slot].processesEvicted += forgetGone(of: UInt8(slot))
+        }
+        for slot in 0..<Slot.count where self.hosts.end(slot: slot, isEvicted: files.isEvicted) {
+            endSeries(of: slot)
         }
     }
 
@@ -266,6 +280,7 @@ struct ProcessLifecycle<Model: ProcessModel & ~Copyable>: ~Copyable {
             totals[Int(slot)].stateBytes -= entry.pointee.chargedBytes
             stateBytes -= entry.pointee.chargedBytes
             totals[Int(slot)].processes -= 1
+            hosts.remove(entry.pointee.host, slot: slot)
         }
         totals[Int(slot)].isFullNeeded = true
         totals[Int(slot)].isDirty = true
@@ -296,6 +311,7 @@ struct ProcessLifecycle<Model: ProcessModel & ~Copyable>: ~Copyable {
         let entries = table.entries(of: slot)
         for entry in entries { entry.pointee.isGone = true }
         table.remove(entries, of: slot)
+        hosts.drop(slot: slot)
         evicted[slot] = nil
         totals[Int(slot)] = SlotTotals()
     }

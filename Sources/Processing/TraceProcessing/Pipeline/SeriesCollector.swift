@@ -2,7 +2,7 @@ import TraceFiles
 import TraceMetrics
 import TraceModel
 
-/// Collects the series of slots and of their processes.
+/// Collects the series of slots, of their processes, and of the hosts of these.
 struct SeriesCollector<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// The series that describe slots as a whole, as last reported.
     private var slotSeries = [SeriesSet](repeating: SeriesSet(), count: Slot.count)
@@ -24,6 +24,7 @@ struct SeriesCollector<Model: ProcessModel & ~Copyable>: ~Copyable {
         slotSeries[Int(slot)] = series.end()
         for entry in isFull ? processes.table.entries(of: slot) : processes.dirty[Int(slot)]
         where entry.pointee.hasEvents {
+            processes.hosts.heard(entry.pointee.host, slot: slot, at: entry.pointee.lastHeard)
             let host = processes.files.hostName(entry.pointee.host)
             if entry.pointee.isExpired {
                 series.markQuiet(host: host, pid: entry.pointee.pid)
@@ -31,6 +32,14 @@ struct SeriesCollector<Model: ProcessModel & ~Copyable>: ~Copyable {
                 Self.collect(entry, host: host, isFull: isFull, into: &series)
             }
         }
+        let files = processes.files
+        processes.hosts.collect(
+            slot: slot,
+            of: Model.Event.resource,
+            isFull: isFull,
+            into: &series,
+            name: files.hostName
+        )
         processes.endChanges(of: slot)
         let isComplete = series.endSection()
         own.pointee.isFullNeeded = !isComplete

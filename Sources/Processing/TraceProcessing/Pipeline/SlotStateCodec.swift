@@ -8,7 +8,8 @@ import TraceSummaries
 // ===============
 //
 // In checkpoints and hand-over files, little-endian: the slot's totals, the summary of what its evicted processes did in
-// the open window, the number of its processes (u32), and for each process the fields in the order of `encode`.
+// the open window, the number of its processes (u32), for each process the fields in the order of `encode`, and the
+// findings by host (`HostAccounts`).
 
 /// Encodes and decodes the state of a slot's processes.
 enum SlotStateCodec {
@@ -24,6 +25,7 @@ enum SlotStateCodec {
         let entries = processes.table.entries(of: slot)
         buffer.append(integer: UInt32(entries.count))
         for entry in entries { encode(entry, files: processes.files, into: &buffer) }
+        processes.hosts.encode(slot: slot, into: &buffer, files: processes.files)
     }
 
     private static func encode<Model: ProcessModel & ~Copyable>(
@@ -61,6 +63,9 @@ enum SlotStateCodec {
         if !lost.isEmpty { processes.evicted[slot] = lost }
         for _ in 0..<(try reader.integer(UInt32.self)) {
             try decodeProcess(slot: slot, of: &processes, from: &reader)
+        }
+        if reader.version > StateVersion.beforeHosts {
+            try processes.hosts.decode(slot: slot, from: &reader, files: processes.files)
         }
         if processes.files.hasEvictedHosts { processes.forgetHosts() }
     }

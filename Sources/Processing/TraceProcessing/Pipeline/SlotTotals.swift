@@ -16,8 +16,6 @@ struct SlotTotals: BitwiseCopyable {
     /// Whether findings of the current process were suppressed.
     var hasSuppressed = false
     // The fields that every event needs come first, in one cache line.
-    /// Findings by rule.
-    var findings = InlineArray<25, UInt64>(repeating: 0)
     var namesCut: UInt64 = 0
     var utf8Replaced: UInt64 = 0
     var framesCut: UInt64 = 0
@@ -49,7 +47,6 @@ struct SlotTotals: BitwiseCopyable {
             openCallsEvicted,
             functionsEvicted, allocationsEvicted, connectionsEvicted,
         ] { buffer.append(integer: count) }
-        for index in findings.indices { buffer.append(integer: findings[index]) }
         buffer.append(integer: quietCheck)
         invalid.encode(into: &buffer)
         buffer.append(integer: threadsEvicted)
@@ -92,7 +89,10 @@ struct SlotTotals: BitwiseCopyable {
         functionsEvicted = try reader.integer(UInt64.self)
         allocationsEvicted = try reader.integer(UInt64.self)
         connectionsEvicted = try reader.integer(UInt64.self)
-        for index in findings.indices { findings[index] = try reader.integer(UInt64.self) }
+        if reader.version <= StateVersion.beforeHosts {
+            // Findings by rule, which say nothing of their hosts.
+            for _ in 0..<RuleID.count { _ = try reader.integer(UInt64.self) }
+        }
         quietCheck = try reader.integer(Int64.self)
         if reader.version > StateVersion.beforeDialects {
             invalid = try InvalidValues(decoding: &reader)
@@ -115,15 +115,6 @@ struct SlotTotals: BitwiseCopyable {
     func collect(_ series: inout SeriesWriter, of resource: Resource) {
         series.add(.eventsTotal, Double(events), [resource.name])
         series.add(.timestampsInvalidTotal, Double(timestampsInvalid), if: timestampsInvalid > 0)
-        for rule in RuleID.allCases {
-            let count = findings[Int(rule.rawValue)]
-            series.add(
-                .anomaliesTotal,
-                Double(count),
-                if: count > 0,
-                [resource.name, "\(rule.name)"]
-            )
-        }
         invalid.collect(&series, of: resource)
         add(.nameCut, namesCut, &series)
         add(.invalidUTF8Replaced, utf8Replaced, &series)
