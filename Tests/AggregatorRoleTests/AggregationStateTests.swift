@@ -211,7 +211,8 @@ import TraceModel
     @Test func messagesOfOthersAreRefusedAndCounted() throws {
         let wrong: [(ClusterMessage, String)] = [
             (snapshot(of: worker), "function.1.e1"), (snapshot(of: worker), "function.0.e2"),
-            (.segmentsClosed(whole()), "gpu.0.e1"), (windowMerged(), "router.e1"),
+            (.segmentsClosed(whole()), "gpu.0.e1"), (findings(1), "function.0.e2"),
+            (windowMerged(), "router.e1"),
         ]
         for (message, name) in wrong {
             #expect(try bench.receive(message, from: name).notices.last == "refused", "\(name)")
@@ -219,8 +220,35 @@ import TraceModel
         // The same message again is counted, but not logged.
         #expect(try bench.receive(windowMerged(), from: "router.e1").notices.isEmpty)
         #expect(bench.refuse(TraceError(.corrupt, "?"), from: nil).notices == ["refused"])
-        #expect(bench.losses(.fabricMessageRefused) == 6)
+        #expect(bench.losses(.fabricMessageRefused) == 7)
         #expect(bench.tick().jobs.isEmpty && bench.shared.store.processes["function.0"] == nil)
+    }
+
+    private func findings(_ window: UInt64) -> ClusterMessage {
+        .findings(
+            WorkerFindings(
+                worker: worker,
+                incarnation: 1,
+                window: window,
+                first: 0,
+                lines: Array("{}\n".utf8)
+            )
+        )
+    }
+
+    @Test func findingsAreKeptUntilTheNextWindowIsPublished() throws {
+        func count() -> Int { bench.shared.findings.json.count { $0 == UInt8(ascii: "\n") } }
+        _ = try bench.receive(findings(1), from: "function.0.e1")
+        _ = try bench.receive(findings(2), from: "function.0.e1")
+        #expect(count() == 2)
+        for (window, left) in [(1, 2), (2, 1)] as [(UInt64, Int)] {
+            _ = try bench.announce(whole(window))
+            let job = try #require(bench.tick().jobs.first)
+            _ = bench.merged(MergeThread.Outcome(job))
+            #expect(count() == 2)
+            _ = bench.saved(MergeThread.Outcome(job))
+            #expect(count() == left)
+        }
     }
 
     @Test func aSilentWorkerIsDownUntilItIsHeardAgain() throws {

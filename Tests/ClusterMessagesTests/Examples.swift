@@ -58,6 +58,15 @@ enum Examples {
                 renewedLSN: 1 << 40
             )
         ),
+        .findings(
+            WorkerFindings(
+                worker: worker,
+                incarnation: 17,
+                window: 1 << 40,
+                first: 3,
+                lines: Array("{\"rule\":\"leak\"}\n{}\n".utf8)
+            )
+        ),
     ]
 
     static let segments = SegmentsClosed(

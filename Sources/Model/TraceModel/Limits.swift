@@ -407,6 +407,12 @@
     package static let ownSeriesMax = 1_024
     package static let labelBytesMax = 256
 
+    /// Findings that a worker holds for its next report.
+    package static let recentFindingsBytesMax = 64 << 10
+    /// Findings of windows that are not published, in the aggregator's memory. Half of what a client of the
+    /// aggregator's pages reads.
+    package static let liveFindingsBytesMax = 2 << 20
+
     /// Memory of the charts' points: about 2,700 measures of hosts.
     package static let chartHistoryBytesMax = 128 << 20
     /// Points in one answer of all series together.
@@ -660,6 +666,7 @@
             "a slot's section fits into one message"
         )
         precondition(metricJournalHeldBytesMax < metricJournalBytesMin)
+        precondition(recentFindingsBytesMax < liveFindingsBytesMax)
         precondition(httpHeadSeconds < httpIdleSeconds)
         precondition(httpStallSeconds < httpReplySeconds)
         precondition(consoleWaitSeconds < consoleQuerySeconds)

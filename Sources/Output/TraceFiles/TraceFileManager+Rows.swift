@@ -55,11 +55,23 @@ extension TraceFileManager {
         let lengthAt = unsafe anomalies.text.count
         unsafe anomalies.text.append(integer: UInt32(0))
         unsafe appendJSON(row, host: host, to: &anomalies.text)
+        let line = unsafe anomalies.text.bytes[(lengthAt + 4)...]
+        unsafe recentFindings.add(
+            UnsafeRawBufferPointer(rebasing: line),
+            window: window,
+            number: anomalies.rowCount
+        )
         unsafe SegmentRecord.end(lengthAt, in: &anomalies.text)
         unsafe appendCSV(row, host: host, to: &anomalies.text)
         unsafe SegmentRecord.end(start, in: &anomalies.text)
         anomalies.endRow(ts: row.ts, pid: row.pid, host: row.host.index)
     }
+
+    /// Whether there are findings that `takeRecentFindings` returns.
+    package var hasRecentFindings: Bool { !recentFindings.isEmpty }
+
+    /// Returns the findings that were raised since the last call, as far as there was room for them.
+    package func takeRecentFindings() -> [FindingLines] { recentFindings.take() }
 
     private func setName(_ host: HostID, _ key: NameTable.Key, _ name: ByteView) {
         // Viewers reject a name event without a name.

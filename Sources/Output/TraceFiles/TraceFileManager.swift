@@ -58,6 +58,8 @@ package final class TraceFileManager {
     /// Segments that `restore` found missing or shorter than the checkpoint says. Their rows are lost; the merge of
     /// their window counts them.
     package internal(set) var damagedSegments: [String] = []
+    /// Findings that were not reported yet.
+    var recentFindings = RecentFindings()
     /// Called from time to time during long operations, so that the watchdog sees that this thread is alive.
     package var onProgress: () -> Void = {}
 

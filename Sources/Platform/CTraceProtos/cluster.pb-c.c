@@ -412,6 +412,51 @@ void   trace_processor__cluster__window_merged__free_unpacked
   assert(message->base.descriptor == &trace_processor__cluster__window_merged__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   trace_processor__cluster__findings__init
+                     (TraceProcessor__Cluster__Findings         *message)
+{
+  static const TraceProcessor__Cluster__Findings init_value = TRACE_PROCESSOR__CLUSTER__FINDINGS__INIT;
+  *message = init_value;
+}
+size_t trace_processor__cluster__findings__get_packed_size
+                     (const TraceProcessor__Cluster__Findings *message)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__findings__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t trace_processor__cluster__findings__pack
+                     (const TraceProcessor__Cluster__Findings *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__findings__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t trace_processor__cluster__findings__pack_to_buffer
+                     (const TraceProcessor__Cluster__Findings *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__findings__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+TraceProcessor__Cluster__Findings *
+       trace_processor__cluster__findings__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (TraceProcessor__Cluster__Findings *)
+     protobuf_c_message_unpack (&trace_processor__cluster__findings__descriptor,
+                                allocator, len, data);
+}
+void   trace_processor__cluster__findings__free_unpacked
+                     (TraceProcessor__Cluster__Findings *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &trace_processor__cluster__findings__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   trace_processor__cluster__metric_sample__init
                      (TraceProcessor__Cluster__MetricSample         *message)
 {
@@ -1432,6 +1477,96 @@ const ProtobufCMessageDescriptor trace_processor__cluster__window_merged__descri
   trace_processor__cluster__window_merged__field_indices_by_name,
   1,  trace_processor__cluster__window_merged__number_ranges,
   (ProtobufCMessageInit) trace_processor__cluster__window_merged__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor trace_processor__cluster__findings__field_descriptors[5] =
+{
+  {
+    "worker",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__Findings, worker),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "incarnation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__Findings, incarnation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "window",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__Findings, window),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__Findings, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lines",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__Findings, lines),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned trace_processor__cluster__findings__field_indices_by_name[] = {
+  3,   /* field[3] = first */
+  1,   /* field[1] = incarnation */
+  4,   /* field[4] = lines */
+  2,   /* field[2] = window */
+  0,   /* field[0] = worker */
+};
+static const ProtobufCIntRange trace_processor__cluster__findings__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor trace_processor__cluster__findings__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "TraceProcessor.Cluster.Findings",
+  "Findings",
+  "TraceProcessor__Cluster__Findings",
+  "TraceProcessor.Cluster",
+  sizeof(TraceProcessor__Cluster__Findings),
+  5,
+  trace_processor__cluster__findings__field_descriptors,
+  trace_processor__cluster__findings__field_indices_by_name,
+  1,  trace_processor__cluster__findings__number_ranges,
+  (ProtobufCMessageInit) trace_processor__cluster__findings__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor trace_processor__cluster__metric_sample__field_descriptors[5] =

@@ -158,7 +158,7 @@ package final class Aggregator: Sendable {
         )
         threads = [try Self.start(fabric), merges.start(), pages.start(), charts.start()]
         uploadThread = uploads?.start()
-        let routes = PageRoutes(pages, charts, console: configuration.consoleAddress)
+        let routes = PageRoutes(pages, charts, shared, console: configuration.consoleAddress)
         server = try HTTPServer(socket, tally: http, log: log) { request, _ in
             await routes.respond(to: request)
         }

@@ -44,7 +44,7 @@ struct ConsoleQueries: Sendable {
     ) throws -> [UInt8] {
         switch endpoint {
         case .about: try Self.json(About(version: BuildInfo.version, perfettoUi: perfettoUI))
-        case .status: try Self.status()
+        case .status: try Self.aggregator("/status")
         case .hosts: try hosts(parameters, context)
         case .processes: try processes(parameters, context)
         case .anomalies: try anomalies(parameters, context)
@@ -72,8 +72,8 @@ struct ConsoleQueries: Sendable {
 
     private static let aggregatorTimeoutSeconds = 2
 
-    /// Returns the aggregator's `/status` as it is.
-    private static func status() throws -> [UInt8] {
+    /// Returns one of the aggregator's pages as it is.
+    private static func aggregator(_ path: String) throws -> [UInt8] {
         guard let bytes = try? FileSystem.contents(ClusterPaths.aggregatorAddress),
             let address = HTTPGet.Server(
                 String(decoding: bytes, as: UTF8.self).trimmingCharacters(
@@ -84,7 +84,7 @@ struct ConsoleQueries: Sendable {
         else { throw TraceError(.unreachable, "no aggregator has run in this data directory") }
         do {
             return try HTTPGet.body(
-                of: "/status",
+                of: path,
                 from: address,
                 timeoutSeconds: aggregatorTimeoutSeconds
             )
@@ -221,6 +221,8 @@ struct ConsoleQueries: Sendable {
         selection.host = parameters.text("host")
         selection.pid = try parameters.processID()
         let limit = try parameters.count("limit", standard: 500, max: Limits.consoleIncidentsMax)
+        // Read before the catalog: a window that is published in between is in the catalog, and left out here.
+        let live = try? Self.aggregator("/api/v1/findings")
         let reading = try catalog.read(context)
         let files = reading.windows.reversed().filter { window in
             window.overlaps(span)
@@ -231,12 +233,17 @@ struct ConsoleQueries: Sendable {
         var list = IncidentList(limit: limit)
         var lines = 0
         try context.check()
-        try AnomalyReader(selection, files: files.map(\.path)).forEachFinding { line in
-            if lines % 1_024 == 0 { try context.check() }
-            lines += 1
-            list.add(line)
+        try unsafe (live ?? []).withUnsafeBytes { bytes in
+            var open = unsafe LiveLines(bytes, selection, published: reading.windows.map(\.window))
+            try AnomalyReader(selection, files: files.map(\.path)).forEachFinding { line in
+                if lines % 1_024 == 0 { try context.check() }
+                lines += 1
+                while let earlier = open.next(upTo: line.ts) { list.add(earlier) }
+                list.add(line)
+            }
+            while let later = open.next(upTo: .max) { list.add(later) }
         }
-        return Self.json(list, isComplete: reading.isComplete)
+        return Self.json(list, isComplete: reading.isComplete && live != nil)
     }
 
     /// Renders incidents; their texts are JSON already.

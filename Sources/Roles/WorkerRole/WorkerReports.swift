@@ -2,6 +2,7 @@ import ClusterMessages
 import Glibc
 import Logging
 import SystemIO
+import TraceFiles
 import TraceMetrics
 import TraceModel
 import TraceProcessing
@@ -21,6 +22,7 @@ final class WorkerReports {
     private var lastStatus: Int64 = 0
     private var statusLSN: LSN = .max
     private var lastAnnouncement: Int64 = 0
+    private var lastFindings: Int64 = 0
     private var metrics = MetricRounds()
 
     private static let second: Int64 = 1_000_000_000
@@ -60,7 +62,9 @@ final class WorkerReports {
         if now - lastAnnouncement >= 2 * Self.second { announce(replica) }
         if now - lastStatus >= Self.second { sendStatus(of: replica) }
         // Events are reported only after the router has accepted the LSN from which this worker continues.
-        if replica.isInSession { sendMetrics(of: replica, isIdle ? .idle : .loaded) }
+        guard replica.isInSession else { return }
+        if now - lastFindings >= Self.second / 5 { sendFindings(of: replica) }
+        sendMetrics(of: replica, isIdle ? .idle : .loaded)
     }
 
     /// Reports that the worker is alive during long operations, such as the end of a window with thousands of files.
@@ -73,6 +77,7 @@ final class WorkerReports {
     /// Sends all that was not reported yet, because the worker ends.
     func sendLast(of replica: Replica) {
         sendStatus(of: replica)
+        sendFindings(of: replica)
         repeat { sendMetrics(of: replica, .all) } while metrics.isUnderWay
     }
 
@@ -118,6 +123,23 @@ final class WorkerReports {
             own: ownSamples(replica.checkpoints)
         )
         send(.metricSnapshot(snapshot), on: aggregator)
+    }
+
+    /// Sends the findings since the last call. They are not repeated, because the window's file will have them.
+    private func sendFindings(of replica: Replica) {
+        lastFindings = WallClock.monotonic()
+        let files = storage.processor.files
+        guard files.hasRecentFindings else { return }
+        for part in files.takeRecentFindings() {
+            let findings = WorkerFindings(
+                worker: storage.worker,
+                incarnation: replica.incarnation,
+                window: part.window,
+                first: part.first,
+                lines: part.lines
+            )
+            send(.findings(findings), on: aggregator)
+        }
     }
 
     /// Sends the next message of series to the aggregator, if one is due.

@@ -16,6 +16,7 @@ package enum ClusterMessage: Sendable, Equatable {
     case heartbeat(Heartbeat)
     case workerWelcome(WorkerWelcome)
     case metricSeries(MetricSeries)
+    case findings(WorkerFindings)
 
     /// The first byte. A value is never reused for another message.
     private enum Kind: UInt8 {
@@ -30,6 +31,7 @@ package enum ClusterMessage: Sendable, Equatable {
         case heartbeat = 9
         case workerWelcome = 10
         case metricSeries = 11
+        case findings = 12
     }
 
     /// Encodes the frame.
@@ -48,6 +50,7 @@ package enum ClusterMessage: Sendable, Equatable {
         case .heartbeat(let message): unsafe try frame(.heartbeat, message)
         case .workerWelcome(let message): unsafe try frame(.workerWelcome, message)
         case .metricSeries(let message): unsafe try frame(.metricSeries, message)
+        case .findings(let message): unsafe try frame(.findings, message)
         }
     }
 
@@ -77,6 +80,7 @@ package enum ClusterMessage: Sendable, Equatable {
             case .heartbeat: .heartbeat(unsafe try .unpacked(body))
             case .workerWelcome: .workerWelcome(unsafe try .unpacked(body))
             case .metricSeries: .metricSeries(unsafe try .unpacked(body))
+            case .findings: .findings(unsafe try .unpacked(body))
             }
     }
 

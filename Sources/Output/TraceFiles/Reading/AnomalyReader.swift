@@ -30,6 +30,8 @@ package struct AnomalyLine {
     package private(set) var message = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     /// What the rule measured, a JSON number.
     package private(set) var value = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    /// The number of the window, only in lines of windows that are not published yet.
+    package private(set) var window: UInt64?
     /// A JSON number from 0 to 1.
     package private(set) var severity = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
 
@@ -72,6 +74,8 @@ package struct AnomalyLine {
             unsafe self.value = unsafe value
         } else if unsafe Self.equal(key, "\"severity\"") {
             unsafe severity = unsafe value
+        } else if unsafe Self.equal(key, "\"window\"") {
+            window = unsafe UInt64(String(decoding: value, as: UTF8.self))
         } else if unsafe Self.equal(key, "\"message\"") {
             unsafe message = unsafe value
         }

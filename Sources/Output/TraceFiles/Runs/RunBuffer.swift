@@ -71,6 +71,11 @@ public import TraceModel
 
     var isEmpty: Bool { unsafe keys.count == 0 }
 
+    /// The window's rows, written or not. Rows of a segment that was damaged count as well.
+    var rowCount: UInt64 {
+        unsafe runs.reduce(UInt64(keys.count)) { $0 + UInt64($1.rows) }
+    }
+
     /// The number of new bytes that make the buffer full. The kept rows fit into the other half of its budget.
     private var fullBytes: Int { max(ledger.runBytesMax / 2, keptBytesMax) }
 

@@ -24,6 +24,7 @@ typedef struct TraceProcessor__Cluster__ShareHeader TraceProcessor__Cluster__Sha
 typedef struct TraceProcessor__Cluster__SlotRange TraceProcessor__Cluster__SlotRange;
 typedef struct TraceProcessor__Cluster__SegmentsClosed TraceProcessor__Cluster__SegmentsClosed;
 typedef struct TraceProcessor__Cluster__WindowMerged TraceProcessor__Cluster__WindowMerged;
+typedef struct TraceProcessor__Cluster__Findings TraceProcessor__Cluster__Findings;
 typedef struct TraceProcessor__Cluster__MetricSample TraceProcessor__Cluster__MetricSample;
 typedef struct TraceProcessor__Cluster__MetricSeries TraceProcessor__Cluster__MetricSeries;
 typedef struct TraceProcessor__Cluster__MetricSnapshot TraceProcessor__Cluster__MetricSnapshot;
@@ -234,6 +235,30 @@ struct  TraceProcessor__Cluster__WindowMerged
 #define TRACE_PROCESSOR__CLUSTER__WINDOW_MERGED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__window_merged__descriptor) \
     , (char *)protobuf_c_empty_string, 0, 0,NULL, (char *)protobuf_c_empty_string }
+
+
+/*
+ * Worker → aggregator, soon after its rules have found something: the findings of one window. A message that is lost
+ * is not repeated, as the window's file has them.
+ */
+struct  TraceProcessor__Cluster__Findings
+{
+  ProtobufCMessage base;
+  char *worker;
+  uint64_t incarnation;
+  uint64_t window;
+  /*
+   * the number of the first one among the worker's findings in the window
+   */
+  uint64_t first;
+  /*
+   * a line of JSON for each, as in the anomalies file
+   */
+  ProtobufCBinaryData lines;
+};
+#define TRACE_PROCESSOR__CLUSTER__FINDINGS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__findings__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0, 0, {0,NULL} }
 
 
 /*
@@ -515,6 +540,25 @@ TraceProcessor__Cluster__WindowMerged *
 void   trace_processor__cluster__window_merged__free_unpacked
                      (TraceProcessor__Cluster__WindowMerged *message,
                       ProtobufCAllocator *allocator);
+/* TraceProcessor__Cluster__Findings methods */
+void   trace_processor__cluster__findings__init
+                     (TraceProcessor__Cluster__Findings         *message);
+size_t trace_processor__cluster__findings__get_packed_size
+                     (const TraceProcessor__Cluster__Findings   *message);
+size_t trace_processor__cluster__findings__pack
+                     (const TraceProcessor__Cluster__Findings   *message,
+                      uint8_t             *out);
+size_t trace_processor__cluster__findings__pack_to_buffer
+                     (const TraceProcessor__Cluster__Findings   *message,
+                      ProtobufCBuffer     *buffer);
+TraceProcessor__Cluster__Findings *
+       trace_processor__cluster__findings__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   trace_processor__cluster__findings__free_unpacked
+                     (TraceProcessor__Cluster__Findings *message,
+                      ProtobufCAllocator *allocator);
 /* TraceProcessor__Cluster__MetricSample methods */
 void   trace_processor__cluster__metric_sample__init
                      (TraceProcessor__Cluster__MetricSample         *message);
@@ -639,6 +683,9 @@ typedef void (*TraceProcessor__Cluster__SegmentsClosed_Closure)
 typedef void (*TraceProcessor__Cluster__WindowMerged_Closure)
                  (const TraceProcessor__Cluster__WindowMerged *message,
                   void *closure_data);
+typedef void (*TraceProcessor__Cluster__Findings_Closure)
+                 (const TraceProcessor__Cluster__Findings *message,
+                  void *closure_data);
 typedef void (*TraceProcessor__Cluster__MetricSample_Closure)
                  (const TraceProcessor__Cluster__MetricSample *message,
                   void *closure_data);
@@ -669,6 +716,7 @@ extern const ProtobufCMessageDescriptor trace_processor__cluster__share_header__
 extern const ProtobufCMessageDescriptor trace_processor__cluster__slot_range__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__segments_closed__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__window_merged__descriptor;
+extern const ProtobufCMessageDescriptor trace_processor__cluster__findings__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__metric_sample__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__metric_series__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__metric_snapshot__descriptor;

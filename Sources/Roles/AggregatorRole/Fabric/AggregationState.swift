@@ -166,6 +166,12 @@ struct AggregationState: Sendable {
             let isJoined = try shared.store.apply(series)
             unsafe shared.journal.append(message: encoded)
             if !isJoined { askForAll(peer, clocks.monotonic) }
+        case .findings(let findings):
+            guard findings.worker == peer.worker, findings.incarnation == peer.incarnation else {
+                throw TraceError(.invalidArgument, "findings of another: \(findings.worker)")
+            }
+            greet(peer, clocks, &shared)
+            shared.findings.add(findings)
         case .segmentsClosed(let segments):
             guard segments.worker == peer.worker else {
                 throw TraceError(.invalidArgument, "segments of another: \(segments.worker)")
@@ -261,6 +267,7 @@ struct AggregationState: Sendable {
         mergeFailures[job.resource] = nil
         metrics.merged(outcome, files: files.count)
         shared.marks = ledger.marks
+        shared.findings.remove(job.resource, before: job.window)
         actions.append(.settle(job))
         announce(job, files)
         // Each loss and each rebuilt output is reported once, because a window is merged once.

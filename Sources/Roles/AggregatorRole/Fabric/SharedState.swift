@@ -17,6 +17,7 @@ final class SharedState: Sendable {
         var uploads: UploadState?
         /// The latest `WorkerSkew.ratios`.
         var skew: [WorkerName: Double] = [:]
+        var findings = LiveFindings()
         /// Messages that the store applied since it was last saved.
         var journal = MetricJournal()
         /// Number of times that a process was found silent, or the console in another state. A page built before the latest one is out of date.

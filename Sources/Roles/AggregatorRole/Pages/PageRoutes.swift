@@ -10,11 +10,18 @@ import TraceModel
 struct PageRoutes: Sendable {
     private let pages: PageThread
     private let charts: ChartThread
+    private let shared: SharedState
     private let console: ServingAddress?
 
-    init(_ pages: PageThread, _ charts: ChartThread, console: ServingAddress?) {
+    init(
+        _ pages: PageThread,
+        _ charts: ChartThread,
+        _ shared: SharedState,
+        console: ServingAddress?
+    ) {
         self.pages = pages
         self.charts = charts
+        self.shared = shared
         self.console = console
     }
 
@@ -25,6 +32,7 @@ struct PageRoutes: Sendable {
         // Liveness only means that this process answers; readiness covers the other processes.
         if request.uri.path == "/healthz" { return Self.text(.ok, "ok") }
         if request.uri.path == "/api/v1/series" { return series(request) }
+        if request.uri.path == "/api/v1/findings" { return findings() }
         if let url = consoleURL(request) {
             return Self.text(.found, "The console is at \(url)", [.location: url])
         }
@@ -33,7 +41,7 @@ struct PageRoutes: Sendable {
             guard let known = try Self.content(request) else {
                 return Self.text(
                     .notFound,
-                    "no such page; there are / /overview /metrics /status /healthz /readyz /api/v1/series"
+                    "no such page; there are / /overview /metrics /status /healthz /readyz /api/v1/series /api/v1/findings"
                 )
             }
             content = known
@@ -70,6 +78,16 @@ struct PageRoutes: Sendable {
                 body: SharedBody(json)
             )
         } catch { return Self.text(.badRequest, "\(error)") }
+    }
+
+    /// Returns the findings of windows that are not published yet, one a line.
+    private func findings() -> HTTPReply {
+        let live = shared.withLock { $0.findings }
+        return HTTPReply(
+            status: .ok,
+            headers: Self.headers("application/jsonl", [:]),
+            body: SharedBody(live.json)
+        )
     }
 
     /// Returns the console's URL for a browser that asks for the first page. Other clients get the overview there.
