@@ -10,7 +10,7 @@ import TraceModel
 @Suite struct ConsoleRoutesTests {
     @Test(arguments: [
         ("/api/v1/hosts", ConsoleRoutes.Target.query(.hosts)),
-        ("/api/v1/openapi.json", .description),
+        ("/api/v1/openapi.json", .description), ("/api/v1/series", .series),
         ("/api/v1/files", .query(.files)),
         ("/api/v1/files/json/a%20b.json", .file("json/a b.json")),
         ("/api/v1/files/", .file("")),
@@ -74,7 +74,7 @@ import TraceModel
         let others = Set(paths.keys).subtracting(
             ConsoleQueries.Endpoint.allCases.map { "/\($0.rawValue)" }
         )
-        #expect(others == ["/files/{kind}/{name}", "/openapi.json"])
+        #expect(others == ["/files/{kind}/{name}", "/openapi.json", "/series"])
     }
 
     // MARK: Threads

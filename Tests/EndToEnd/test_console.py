@@ -104,7 +104,7 @@ def test_every_answer_is_as_described(console, sent):
         error = console.get(path[1:], status=400, surprise="1")
         assert conforms(error, {"$ref": "#/components/schemas/Error"}, description) == []
         checked += 1
-    assert checked == 7
+    assert checked == 8
     # The check can fail.
     schema = {"$ref": "#/components/schemas/Files"}
     assert conforms({"files": [{"name": 1}], "bytes": 0}, schema, description)
@@ -139,6 +139,20 @@ def test_hosts_processes_and_summaries_are_those_that_were_sent(console, sent):
     assert console.get("hosts", **{"from": later})["hosts"] == []
     assert console.get("summary", **{"from": later})["summaries"] == []
     assert console.get("files", **{"from": later})["files"] == []
+
+
+def test_series_are_those_of_the_aggregator(stopped, console, sent):
+    """The charts' points come through the console as they are; who asks wrongly hears what the aggregator says."""
+    def points():
+        return console.get("series", name="memory", host="web-1")["series"][0]["values"]
+
+    wait_until(lambda: any(value is not None for value in points()), "a point of the host's memory")
+    span = {"from": int(time.time()) - 100, "to": int(time.time()) - 1, "host": "web-1"}
+    query = urllib.parse.urlencode([("name", "io"), ("name", "memory"), *span.items()])
+    status, _, body = console.request(f"/api/v1/series?{query}")
+    assert status == 200 and json.loads(body) == json.loads(stopped.get(f"/api/v1/series?{query}"))
+    assert [series["name"] for series in json.loads(body)["series"]] == ["io", "memory"]
+    assert "name=heat is unknown" in console.get("series", status=400, name="heat")["error"]["message"]
 
 
 def test_files_are_listed_and_served(stopped, console, sent):

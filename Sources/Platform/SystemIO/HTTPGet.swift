@@ -4,8 +4,8 @@ package import TraceModel
 /// Extracts the body from a response as far as it has arrived.
 enum HTTPResponse {
     /// Returns the body, or nil while more has to arrive.
-    /// - Throws: `TraceError(.unreachable)` for a status other than 200, and for a chunked body, which was not
-    ///   requested.
+    /// - Throws: `TraceError(.invalidArgument)` with the body of a 400; `.unreachable` for a status other than 200, and
+    ///   for a chunked body, which was not requested.
     static func body(of response: [UInt8], isAtEnd: Bool) throws -> [UInt8]? {
         let blank = Array("\r\n\r\n".utf8)
         guard let end = response.indices.first(where: { response[$0...].starts(with: blank) })
@@ -13,7 +13,7 @@ enum HTTPResponse {
         let head = String(decoding: response[..<end], as: UTF8.self)
         let lines = head.split(separator: "\r\n")
         let status = lines.first?.split(separator: " ").dropFirst().first
-        guard status == "200" else {
+        guard status == "200" || status == "400" else {
             throw TraceError(.unreachable, "answered \(lines.first ?? "without a status")")
         }
         var length: Int?
@@ -28,9 +28,14 @@ enum HTTPResponse {
             default: break
             }
         }
-        let body = response[(end + blank.count)...]
-        if let length { return body.count >= length ? Array(body.prefix(length)) : nil }
-        return isAtEnd ? Array(body) : nil
+        let rest = response[(end + blank.count)...]
+        guard length.map({ rest.count >= $0 }) ?? isAtEnd else { return nil }
+        let body = rest.prefix(length ?? rest.count)
+        guard status == "200" else {
+            let message = String(decoding: body, as: UTF8.self).split(separator: "\n").first ?? ""
+            throw TraceError(.invalidArgument, String(message))
+        }
+        return Array(body)
     }
 }
 
@@ -72,7 +77,8 @@ package enum HTTPGet {
     private static let responseBytesMax = 4 << 20
 
     /// Returns the body of a 200 response. Each step blocks for about `timeoutSeconds` at most.
-    /// - Throws: `TraceError(.unreachable)` where there is no such response.
+    /// - Throws: `TraceError(.invalidArgument)` where the server refuses the request's parameters; `.unreachable` where
+    ///   there is no other response.
     package static func body(
         of path: String,
         from address: HostPort,

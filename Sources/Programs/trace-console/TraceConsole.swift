@@ -33,9 +33,12 @@ struct TraceConsole: ParsableCommand {
             Limits.assertRelations()
             let address = try ServingAddress(console)
             let pages = try readPages()
+            let perfettoUI: PerfettoUI =
+                perfettoUi == "local"
+                ? .local(try PerfettoPages(ofProgram: program)) : .elsewhere(url: perfettoUi)
             try FileSystem.changeDirectory(to: data)
             let console = try Console(
-                Console.Configuration(address: address, pages: pages, perfettoUI: perfettoUi),
+                Console.Configuration(address: address, pages: pages, perfettoUI: perfettoUI),
                 log: log
             )
             // For tools that know only the data directory.
@@ -55,8 +58,9 @@ struct TraceConsole: ParsableCommand {
         }
     }
 
+    private var program: String { FileSystem.linkTarget("/proc/self/exe") ?? "/" }
+
     private func readPages() throws -> ConsolePages {
-        let program = FileSystem.linkTarget("/proc/self/exe") ?? "/"
         guard let directory = pages ?? ConsolePages.directory(ofProgram: program) else {
             throw TraceError(
                 .configuration,

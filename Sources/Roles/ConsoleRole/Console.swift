@@ -13,10 +13,10 @@ package final class Console: Sendable {
     package struct Configuration: Sendable {
         let address: ServingAddress
         let pages: ConsolePages
-        /// The URL of the Perfetto UI in which pages open traces.
-        let perfettoUI: String
+        /// The Perfetto UI in which pages open traces.
+        let perfettoUI: PerfettoUI
 
-        package init(address: ServingAddress, pages: ConsolePages, perfettoUI: String) {
+        package init(address: ServingAddress, pages: ConsolePages, perfettoUI: PerfettoUI) {
             self.address = address
             self.pages = pages
             self.perfettoUI = perfettoUI
@@ -55,8 +55,9 @@ package final class Console: Sendable {
         )
         let routes = ConsoleRoutes(
             pages: configuration.pages,
-            queries: ConsoleQueries(perfettoUI: configuration.perfettoUI),
+            queries: ConsoleQueries(perfettoUI: configuration.perfettoUI.url),
             delivery: FileDelivery(reads),
+            perfetto: configuration.perfettoUI.pages,
             threads: queries,
             log: log
         )

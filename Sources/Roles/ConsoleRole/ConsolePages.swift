@@ -17,30 +17,42 @@ package struct ConsolePages: Sendable {
         "js": "text/javascript; charset=utf-8", "json": "application/json",
         "svg": "image/svg+xml",
     ]
+    /// Where Debian's packages libjs-dygraphs and libjs-d3 put what the pages draw with. Without them pages have tables.
+    private static let libraries = "/usr/share/javascript"
+    private static let libraryFiles = [
+        "dygraphs/dygraph.min.js", "dygraphs/dygraph.min.css", "d3/d3.min.js",
+    ]
     static let description = "openapi.json"
 
     private var files: [String: File] = [:]
 
-    /// Reads all files of a directory whose kind is known.
+    /// Reads all files of a directory whose kind is known, and the libraries that are installed.
     /// - Throws: `TraceError(.configuration)` if the console's pages are not there.
     package init(directory: String) throws(TraceError) {
         do throws(SystemError) {
             let names = try FileSystem.list(directory).prefix(Limits.consolePagesMax)
             for name in names where !name.hasPrefix(".") {
-                let path = "\(directory)/\(name)"
-                guard let dot = name.lastIndex(of: "."),
-                    let type = Self.types[String(name[name.index(after: dot)...])],
-                    (FileSystem.size(path) ?? .max) <= Limits.consolePageBytesMax
-                else { continue }
-                let bytes = try FileSystem.contents(path)
-                let sum = unsafe bytes.withUnsafeBytes { unsafe Checksum.crc32c($0) }
-                let tag = "\"\(String(sum, radix: 16))-\(bytes.count)\""
-                files[name] = File(contentType: type, bytes: bytes, tag: tag)
+                files[name] = try Self.file("\(directory)/\(name)")
+            }
+            for name in Self.libraryFiles {
+                files["lib/\(name)"] = try Self.file("\(Self.libraries)/\(name)")
             }
         } catch { throw Self.missing(directory, error) }
         guard files["index.html"] != nil, files[Self.description] != nil else {
             throw Self.missing(directory, nil)
         }
+    }
+
+    /// Reads a file; nil if it is not there, too large, or of an unknown kind.
+    private static func file(_ path: String) throws(SystemError) -> File? {
+        guard let dot = path.lastIndex(of: "."),
+            let type = types[String(path[path.index(after: dot)...])],
+            (FileSystem.size(path) ?? .max) <= Limits.consolePageBytesMax
+        else { return nil }
+        let bytes = try FileSystem.contents(path)
+        let sum = unsafe bytes.withUnsafeBytes { unsafe Checksum.crc32c($0) }
+        let tag = "\"\(String(sum, radix: 16))-\(bytes.count)\""
+        return File(contentType: type, bytes: bytes, tag: tag)
     }
 
     /// Finds the directory of the pages for a program that has been installed or built: `../share/trace-console` beside
@@ -61,8 +73,8 @@ package struct ConsolePages: Sendable {
     subscript(path: String) -> File? {
         switch path {
         case "/": files["index.html"]
-        case "/anomalies": files["anomalies.html"]
-        case "/files": files["files.html"]
+        case "/moment", "/compare", "/anomalies", "/files":
+            files["\(path.dropFirst()).html"]
         default: files[String(path.dropFirst())]
         }
     }

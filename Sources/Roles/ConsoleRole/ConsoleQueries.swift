@@ -44,7 +44,7 @@ struct ConsoleQueries: Sendable {
     ) throws -> [UInt8] {
         switch endpoint {
         case .about: try Self.json(About(version: BuildInfo.version, perfettoUi: perfettoUI))
-        case .status: try Self.aggregator("/status")
+        case .status: try AggregatorClient.body(of: "/status")
         case .hosts: try hosts(parameters, context)
         case .processes: try processes(parameters, context)
         case .anomalies: try anomalies(parameters, context)
@@ -62,35 +62,12 @@ struct ConsoleQueries: Sendable {
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
-    // MARK: about, status
+    // MARK: about
 
     /// What the pages have to know of the console itself.
     private struct About: Encodable {
         let version: String
         let perfettoUi: String
-    }
-
-    private static let aggregatorTimeoutSeconds = 2
-
-    /// Returns one of the aggregator's pages as it is.
-    private static func aggregator(_ path: String) throws -> [UInt8] {
-        guard let bytes = try? FileSystem.contents(ClusterPaths.aggregatorAddress),
-            let address = HTTPGet.Server(
-                String(decoding: bytes, as: UTF8.self).trimmingCharacters(
-                    in: .whitespacesAndNewlines
-                ),
-                in: "."
-            )
-        else { throw TraceError(.unreachable, "no aggregator has run in this data directory") }
-        do {
-            return try HTTPGet.body(
-                of: path,
-                from: address,
-                timeoutSeconds: aggregatorTimeoutSeconds
-            )
-        } catch {
-            throw TraceError(.unreachable, "the aggregator does not answer", cause: error)
-        }
     }
 
     // MARK: hosts, processes
@@ -222,7 +199,7 @@ struct ConsoleQueries: Sendable {
         selection.pid = try parameters.processID()
         let limit = try parameters.count("limit", standard: 500, max: Limits.consoleIncidentsMax)
         // Read before the catalog: a window that is published in between is in the catalog, and left out here.
-        let live = try? Self.aggregator("/api/v1/findings")
+        let live = try? AggregatorClient.body(of: "/api/v1/findings")
         let reading = try catalog.read(context)
         let files = reading.windows.reversed().filter { window in
             window.overlaps(span)

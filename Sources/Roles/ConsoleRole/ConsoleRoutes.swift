@@ -10,6 +10,8 @@ struct ConsoleRoutes: Sendable {
     private let pages: ConsolePages
     private let queries: ConsoleQueries
     private let delivery: FileDelivery
+    /// nil: the UI is elsewhere.
+    private let perfetto: PerfettoPages?
     private let threads: QueryThreads
     private let log: Logger
 
@@ -22,12 +24,14 @@ struct ConsoleRoutes: Sendable {
         pages: ConsolePages,
         queries: ConsoleQueries,
         delivery: FileDelivery,
+        perfetto: PerfettoPages?,
         threads: QueryThreads,
         log: Logger
     ) {
         self.pages = pages
         self.queries = queries
         self.delivery = delivery
+        self.perfetto = perfetto
         self.threads = threads
         self.log = log
     }
@@ -35,6 +39,8 @@ struct ConsoleRoutes: Sendable {
     /// What a path below `root` names.
     enum Target: Equatable {
         case query(ConsoleQueries.Endpoint)
+        /// The points of charts, which the aggregator has.
+        case series
         /// The description of the API.
         case description
         /// A final file, by its path below `output/`.
@@ -46,6 +52,8 @@ struct ConsoleRoutes: Sendable {
             let rest = path.dropFirst(ConsoleRoutes.root.count)
             if rest == "openapi.json" {
                 self = .description
+            } else if rest == "series" {
+                self = .series
             } else if let endpoint = ConsoleQueries.Endpoint(rawValue: String(rest)) {
                 self = .query(endpoint)
             } else if rest.hasPrefix("files/"),
@@ -69,10 +77,20 @@ struct ConsoleRoutes: Sendable {
         }
         let path = request.uri.path
         if path == "/healthz" { return Self.reply(.ok, "text/plain; charset=utf-8", "ok\n".utf8) }
-        guard path.hasPrefix(Self.root) else { return page(path, request) }
         do {
+            if let perfetto, path.hasPrefix(PerfettoPages.root) {
+                return try await perfetto.reply(path, request.headers, delivery)
+                    ?? Self.error(.notFound, "notFound", "there is no such file")
+            }
+            guard path.hasPrefix(Self.root) else { return page(path, request) }
             switch Target(path) {
             case .query(let endpoint): return try await answer(endpoint, request, peer)
+            case .series:
+                // Its parameters are the aggregator's to check.
+                let query = request.uri.query.map { "?\($0)" } ?? ""
+                return try await json(request) {
+                    try AggregatorClient.body(of: "\(Self.root)series\(query)")
+                }
             case .description:
                 return page("/\(ConsolePages.description)", request)
             case .file(let name):
@@ -113,10 +131,20 @@ struct ConsoleRoutes: Sendable {
         _ peer: HTTPPeer
     ) async throws -> HTTPReply {
         let parameters = try QueryParameters(request.uri.query, known: endpoint.parameters)
+        return try await json(request) {
+            try queries.answer(endpoint, parameters, QueryContext(peer: peer))
+        }
+    }
+
+    /// Returns the reply with the JSON that a query makes on one of the threads.
+    private func json(
+        _ request: Request,
+        _ query: @escaping @Sendable () throws -> [UInt8]
+    ) async throws -> HTTPReply {
         let encodings = QualityList(request.headers[.acceptEncoding] ?? "")
         let takesGzip = encodings.weight(of: "gzip") > 0
         let (bytes, isCompressed) = try await threads.run { () throws -> ([UInt8], Bool) in
-            let plain = try queries.answer(endpoint, parameters, QueryContext(peer: peer))
+            let plain = try query()
             guard takesGzip, plain.count >= Self.compressedBytesMin else { return (plain, false) }
             return (unsafe try plain.withUnsafeBytes { try unsafe Gzip.compress($0) }, true)
         }

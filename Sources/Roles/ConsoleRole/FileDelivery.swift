@@ -13,11 +13,16 @@ final class OpenFile: Sendable {
     let tag: String
     private let file: SystemIO.File
 
-    /// Opens `output/KIND/NAME`; nil if there is no such file. Hidden names, links, and what is no plain file count as
+    /// Opens `ROOT/KIND/NAME`; nil if there is no such file. Hidden names, links, and what is no plain file count as
     /// missing. Blocks.
-    init?(_ path: String, root: String = ClusterPaths.output) throws {
+    /// - Parameter depth: How many parts the path has.
+    init?(
+        _ path: String,
+        root: String = ClusterPaths.output,
+        depth: ClosedRange<Int> = 2...2
+    ) throws {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy(Self.isSafe) else { return nil }
+        guard depth.contains(parts.count), parts.allSatisfy(Self.isSafe) else { return nil }
         let full = "\(root)/\(path)"
         var info = stat()
         guard unsafe lstat(full, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
@@ -29,7 +34,7 @@ final class OpenFile: Sendable {
         guard unsafe fstat(file.descriptor, &opened) == 0, opened.st_ino == info.st_ino else {
             return nil
         }
-        name = String(parts[1])
+        name = String(parts[parts.count - 1])
         size = Int(opened.st_size)
         let words = [
             UInt64(opened.st_ino), UInt64(size), UInt64(opened.st_mtim.tv_sec),
@@ -109,7 +114,13 @@ struct FileDelivery: Sendable {
         }
     }
 
-    private func stream(_ file: OpenFile, _ range: Range<Int>) -> HTTPStream {
+    /// Opens a file of a directory with pages; nil if there is no such file.
+    func open(_ path: String, below root: String) async throws -> OpenFile? {
+        try await threads.run { try OpenFile(path, root: root, depth: 1...3) }
+    }
+
+    /// Returns bytes of a file as they are read.
+    func stream(_ file: OpenFile, _ range: Range<Int>) -> HTTPStream {
         let threads = threads
         let position = FilePosition(range)
         return HTTPStream(bytes: range.count) {
