@@ -269,7 +269,7 @@ def test_anomalies_are_grouped_into_incidents(stopped, console, contract):
 
 
 def test_pages_run_only_their_own_scripts(console):
-    for path in ("/", "/anomalies", "/files"):
+    for path in ("/", "/moment", "/compare", "/anomalies", "/files"):
         status, headers, body = console.request(path)
         assert status == 200 and headers["content-type"].startswith("text/html")
         assert "script-src 'self'" in headers["content-security-policy"] and "unsafe" not in headers["content-security-policy"]

@@ -1,12 +1,10 @@
 import { bytes, fill, filter, get, moment, number, problem } from "./api.js";
-import { open } from "./perfetto.js";
+import { perfettoButton } from "./perfetto.js";
 
 const COLUMNS = [
   { title: "file" }, { title: "host", isName: true }, { title: "resource" }, { title: "window", isNumber: true },
   { title: "first event" }, { title: "last event" }, { title: "size", isNumber: true }, { title: "open" },
 ];
-
-const about = get("about");
 
 function address(file) {
   return `/api/v1/files/${file.name.split("/").map(encodeURIComponent).join("/")}`;
@@ -22,21 +20,7 @@ function download(file) {
 
 function button(file) {
   // Perfetto expands gzip, and does not know zstd.
-  if (file.kind !== "json" || file.name.endsWith(".zst")) return "–";
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = "Open in Perfetto";
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    try {
-      problem(null);
-      await open(about, address(file), file.name);
-    } catch (error) {
-      problem(error);
-    }
-    button.disabled = false;
-  });
-  return button;
+  return file.kind !== "json" || file.name.endsWith(".zst") ? "–" : perfettoButton(address(file), file.name);
 }
 
 async function show(query) {

@@ -1,40 +1,129 @@
-import { age, bytes, fill, get, moment, number, problem } from "./api.js";
+import {
+  age, bytes, clock, counting, duration, element, fill, get, moment, momentAddress, named, number, problem,
+} from "./api.js";
+import { CHARTS, Charts } from "./charts.js";
+import { library } from "./library.js";
 
-const INTERVAL_MS = 5000;
+const POINTS_MS = 2000;
+const STATUS_MS = 5000;
+const WINDOWS_MS = 15000;
 const DAY_SECONDS = 86400;
 // Windows are published every five minutes at most, so a host of which none came for longer is silent.
 const SILENT_SECONDS = 600;
+const POINTS_MAX = 600;
 
+const view = document.getElementById("view");
+let charts = null;
 let last = null;
+let incidents = [];
+/** Until when, in seconds since the epoch, the anomalies of windows that are published are known. */
+let publishedUntil = 0;
+
+// MARK: Address
+
+function chosen() {
+  return { host: view.elements.host.value, last: Number(view.elements.last.value) };
+}
+
+function readAddress() {
+  const found = new URLSearchParams(location.search);
+  choose(found.get("host") ?? "");
+  const { last: select } = view.elements;
+  select.value = [...select.options].some((option) => option.value === found.get("last")) ? found.get("last") : "900";
+}
+
+/** Selects a host, which the list need not know yet. */
+function choose(host) {
+  const { host: select } = view.elements;
+  if (![...select.options].some((option) => option.value === host)) select.append(new Option(host, host));
+  select.value = host;
+}
+
+view.addEventListener("change", () => {
+  const { host, last: span } = chosen();
+  const query = new URLSearchParams(host ? { host } : {});
+  query.set("last", span);
+  history.replaceState(null, "", `?${query}`);
+  points();
+  windows();
+});
+
+// MARK: Charts
+
+/** The times of anomalies by resource: those of published windows, and behind them seconds in which any were found. */
+function marks(answer) {
+  const marks = Object.fromEntries(CHARTS.map((chart) => [chart.resource, []]));
+  for (const incident of incidents) {
+    marks[incident.resource].push({ time: incident.begin_ts_ns / 1e9, text: `${incident.rule}, ${incident.process} on ${incident.host}` });
+  }
+  const found = chosen().host ? null : answer.series.find((one) => one.name === "anomalies");
+  found?.values.forEach((value, row) => {
+    const time = answer.from + row * answer.step;
+    if (!value || time <= publishedUntil) return;
+    for (const chart of CHARTS) marks[chart.resource].push({ time, text: "anomalies of any resource", isAny: true });
+  });
+  return marks;
+}
+
+async function points() {
+  const { host, last: span } = chosen();
+  const to = Math.floor(Date.now() / 1e3);
+  const step = Math.max(1, Math.ceil(span / POINTS_MAX));
+  const answer = await get("series", { host, from: to - span, to, step });
+  // Another view may have been chosen meanwhile.
+  if (host !== chosen().host || span !== chosen().last) return;
+  charts?.show(answer, marks(answer));
+  measures(answer);
+}
+
+/** The table beside the charts: each measure's newest, mean and greatest value. */
+function measures(answer) {
+  const series = new Map(answer.series.map((one) => [one.name, one.values]));
+  const rows = CHARTS.flatMap((chart) => chart.lines.map((line) => {
+    const values = series.get(line.name) ?? [];
+    const known = values.filter((value) => value !== null);
+    const most = known.length ? Math.max(...known) : null;
+    const at = answer.from + values.indexOf(most) * answer.step;
+    const link = most === null ? "–" : element("a", {
+      href: momentAddress({ from: at - 5, to: at + answer.step + 5, host: chosen().host }), textContent: clock(at),
+    });
+    const mean = known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
+    return [`${chart.title}: ${line.label}`, line.format(known.at(-1) ?? null), line.format(mean), line.format(most), link];
+  }));
+  fill(document.getElementById("measures"), [
+    { title: "measure" }, { title: "now", isNumber: true }, { title: "mean", isNumber: true },
+    { title: "greatest", isNumber: true }, { title: "at" },
+  ], rows);
+}
+
+// MARK: Health
 
 function health(status) {
   const now = performance.now();
-  const rate = last && status.received_events >= last.count
-    ? Math.round((status.received_events - last.count) / ((now - last.at) / 1e3)) : null;
+  const isLater = last && status.received_events >= last.count;
+  const rate = isLater ? Math.round((status.received_events - last.count) / ((now - last.at) / 1e3)) : null;
   last = { count: status.received_events, at: now };
   const lag = status.workers.reduce((sum, worker) => sum + worker.lag_bytes, 0);
-  const line = document.getElementById("health");
-  const state = document.createElement("span");
-  state.className = status.ready ? "good" : "bad";
-  state.textContent = status.ready ? "Ready" : "Not ready";
-  line.replaceChildren(
-    state,
-    `, ${status.router.accepting ? "accepting batches" : "not accepting batches"}. `
-      + `${rate === null ? "" : `${number(rate)} events/s. `}`
-      + `${number(status.received_events)} events received, ${number(status.written_events)} written, `
-      + `${number(status.deduplicated_events)} deduplicated, ${number(status.rejected_events)} rejected, `
-      + `${number(status.dead_lettered_events)} dead-lettered, ${number(status.lost_rows)} rows lost. `
-      + `Workers are ${bytes(lag)} behind; ${number(status.merging.waiting_windows)} windows wait to be merged.`,
-    ...status.problems.map((text) => {
-      const span = document.createElement("span");
-      span.className = "bad";
-      span.textContent = ` ${text}.`;
-      return span;
-    }),
+  const lost = status.rejected_events + status.dead_lettered_events + status.lost_rows;
+  const parts = [
+    status.router.accepting ? "accepting batches" : "not accepting batches",
+    rate === null ? null : `${number(rate)} events/s`,
+    `workers ${bytes(lag)} behind`,
+    lost ? `${number(lost)} events refused or lost` : "nothing refused or lost",
+    status.merging.waiting_windows ? `${number(status.merging.waiting_windows)} windows wait to be merged` : null,
+  ];
+  document.getElementById("health").replaceChildren(
+    element("span", { className: status.ready ? "good" : "bad", textContent: status.ready ? "Ready" : "Not ready" }),
+    ...parts.filter((part) => part).map((part) => ` · ${part}`),
+    ...status.problems.map((text) => element("span", { className: "bad", textContent: ` · ${text}` })),
   );
+  document.getElementById("counts").textContent = `${number(status.received_events)} events received, `
+    + `${number(status.written_events)} written, ${number(status.deduplicated_events)} deduplicated, `
+    + `${number(status.rejected_events)} rejected, ${number(status.dead_lettered_events)} dead-lettered, `
+    + `${number(status.lost_rows)} rows lost.`;
   fill(
     document.getElementById("workers"),
-    [{ title: "name" }, { title: "state" }, { title: "pid", isNumber: true }, { title: "lag", isNumber: true },
+    [{ title: "name" }, { title: "state" }, { title: "pid", isNumber: true }, { title: "behind", isNumber: true },
       { title: "restarts", isNumber: true }],
     [
       ["router", status.router.up ? "up" : "down", number(status.router.pid), "–", "–"],
@@ -46,25 +135,43 @@ function health(status) {
   );
 }
 
+// MARK: Hosts and windows
+
 function hosts(answer) {
+  const silence = (host) => Date.now() / 1e3 - host.last_ts_ns / 1e9;
+  const isSilent = (host) => silence(host) > SILENT_SECONDS;
+  const sorted = answer.hosts.toSorted((one, other) => isSilent(other) - isSilent(one));
   document.getElementById("hosts-note").textContent = answer.hosts.length
-    ? `Of the ${answer.windows} windows of the last day${answer.complete ? "" : ", the busiest processes of each"}.`
+    ? `${counting(answer.hosts.length, "host")} in the ${counting(answer.windows, "window")} of the last day`
+      + `${answer.complete ? "" : ", of each the busiest processes"}.`
     : "No window of the last day has been published yet.";
+  const silent = sorted.filter(isSilent);
+  const line = document.getElementById("silent");
+  line.hidden = !silent.length;
+  line.replaceChildren(
+    `${number(silent.length)} silent: `,
+    ...silent.slice(0, 8).flatMap((host, position) => [position ? ", " : "", named(host.host), ` (${age(host.last_ts_ns)})`]),
+    silent.length > 8 ? ", …" : "",
+  );
   fill(
     document.getElementById("hosts"),
-    [{ title: "host", isName: true }, { title: "last seen" }, { title: "events", isNumber: true },
-      { title: "processes", isNumber: true }, { title: "resources" }],
-    answer.hosts.map((host) => {
-      const seen = document.createElement("span");
-      const isSilent = Date.now() / 1e3 - host.last_ts_ns / 1e9 > SILENT_SECONDS;
-      seen.textContent = `${isSilent ? "silent, " : ""}${age(host.last_ts_ns)}`;
-      if (isSilent) seen.className = "bad";
-      return [host.host, seen, number(host.events), number(host.processes), host.resources.join(", ")];
-    }),
+    [{ title: "host" }, { title: "last seen" }, { title: "events", isNumber: true }, { title: "processes", isNumber: true },
+      { title: "resources" }],
+    sorted.map((host) => [
+      element("a", { href: `/?${new URLSearchParams({ host: host.host, last: chosen().last })}` }, named(host.host)),
+      element("a", {
+        className: isSilent(host) ? "bad" : "",
+        href: momentAddress({ from: host.last_ts_ns / 1e9 - 60, to: host.last_ts_ns / 1e9, host: host.host }),
+        textContent: `${isSilent(host) ? "silent, " : ""}${age(host.last_ts_ns)}`,
+      }),
+      number(host.events), number(host.processes), host.resources.join(", "),
+    ]),
   );
+  const known = new Set([...view.elements.host.options].map((option) => option.value));
+  view.elements.host.append(...answer.hosts.filter((host) => !known.has(host.host)).map((host) => new Option(host.host, host.host)));
 }
 
-function windows(answer) {
+function newest(answer) {
   const rows = new Map();
   for (const file of answer.files) {
     const key = `${file.resource} ${file.window}`;
@@ -73,29 +180,59 @@ function windows(answer) {
     row.bytes += file.bytes;
     rows.set(key, row);
   }
+  publishedUntil = Math.max(0, ...answer.files.map((file) => (file.last_ts_ns ?? 0) / 1e9));
   fill(
     document.getElementById("windows"),
-    [{ title: "resource" }, { title: "window", isNumber: true }, { title: "first event" }, { title: "last event" },
+    [{ title: "resource" }, { title: "window", isNumber: true }, { title: "first event" }, { title: "lasted", isNumber: true },
       { title: "events", isNumber: true }, { title: "files", isNumber: true }, { title: "size", isNumber: true }],
     [...rows.values()].slice(0, 24).map(({ file, count, bytes: size }) => [
-      file.resource, String(file.window), moment(file.first_ts_ns), moment(file.last_ts_ns), number(file.events),
-      number(count), bytes(size),
+      file.resource, String(file.window),
+      element("a", {
+        href: momentAddress({ from: file.first_ts_ns / 1e9, to: file.last_ts_ns / 1e9 }), textContent: moment(file.first_ts_ns),
+      }),
+      duration((file.last_ts_ns - file.first_ts_ns) / 1e9), number(file.events), number(count), bytes(size),
     ]),
   );
 }
 
-async function refresh() {
-  try {
-    const from = String(Math.floor(Date.now() / 1e3) - DAY_SECONDS);
-    const [status, fleet, files] = await Promise.all([get("status"), get("hosts", { from }), get("files", { limit: "200" })]);
-    health(status);
-    hosts(fleet);
-    windows(files);
-    problem(null);
-  } catch (error) {
-    problem(error);
-  }
-  setTimeout(refresh, INTERVAL_MS);
+async function windows() {
+  const { host, last: span } = chosen();
+  const now = Math.floor(Date.now() / 1e3);
+  const [fleet, files, found] = await Promise.all([
+    get("hosts", { from: now - DAY_SECONDS }), get("files", { limit: 200 }),
+    get("anomalies", { from: now - span, host, limit: 500 }),
+  ]);
+  hosts(fleet);
+  newest(files);
+  incidents = found.incidents;
 }
 
-refresh();
+// MARK: Refreshing
+
+/** Repeats something that shows an answer, while the page is visible. */
+async function repeat(show, milliseconds) {
+  for (;;) {
+    if (!document.hidden) {
+      try {
+        await show();
+        problem(null);
+      } catch (error) {
+        problem(error);
+      }
+    }
+    await new Promise((resume) => { setTimeout(resume, milliseconds); });
+  }
+}
+
+readAddress();
+repeat(async () => health(await get("status")), STATUS_MS);
+repeat(windows, WINDOWS_MS);
+const Dygraph = await library("Dygraph", document.getElementById("library"));
+if (Dygraph) {
+  const open = (from, to) => location.assign(momentAddress({ from, to, host: chosen().host }));
+  charts = new Charts(Dygraph, document.getElementById("charts"), document.getElementById("cursor"), open);
+} else {
+  document.getElementById("cursor").hidden = true;
+  document.getElementById("table").open = true;
+}
+repeat(points, POINTS_MS);

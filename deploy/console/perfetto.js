@@ -1,5 +1,7 @@
 // Opens a trace in the Perfetto UI: https://perfetto.dev/docs/visualization/deep-linking-to-perfetto-ui
 
+import { element, get, problem } from "./api.js";
+
 const PING_MS = 50;
 const READY_MS = 60000;
 
@@ -24,22 +26,37 @@ function ready(target, origin) {
   });
 }
 
-/** Opens a trace: `about` promises what the console knows of itself, `address` is the file's. */
-export async function open(about, address, title) {
+/** Opens the trace that an address of the console gives. */
+async function open(address, title) {
   // A window opens only while the click is handled, which is before the first wait.
   const target = window.open("about:blank");
   if (!target) throw new Error("the browser blocked the window of the Perfetto UI");
   try {
-    const url = (await about).perfetto_ui;
-    const { origin } = new URL(url);
+    const { href, origin } = new URL((await get("about")).perfetto_ui, location.href);
     const response = await fetch(address);
-    if (!response.ok) throw new Error(`the file is not there any more (${response.status})`);
+    if (!response.ok) throw new Error((await response.json()).error.message);
     const buffer = await response.arrayBuffer();
-    target.location = url;
+    target.location = href;
     await ready(target, origin);
-    target.postMessage({ perfetto: { buffer, title, fileName: title.split("/").pop() } }, origin, [buffer]);
+    target.postMessage({ perfetto: { buffer, title, fileName: `${title.split("/").pop()}` } }, origin, [buffer]);
   } catch (error) {
     target.close();
     throw error;
   }
+}
+
+/** A button that opens a trace. */
+export function perfettoButton(address, title) {
+  const button = element("button", { type: "button", textContent: "Open in Perfetto" });
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      problem(null);
+      await open(address, title);
+    } catch (error) {
+      problem(error);
+    }
+    button.disabled = false;
+  });
+  return button;
 }

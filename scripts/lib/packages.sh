@@ -1,16 +1,19 @@
 # shellcheck shell=bash
 # Installs Debian packages and the tests' Python packages. What is installed already needs no network.
 
-# Packages to build the programs, and to supervise the processes.
+# Packages to build the programs.
 # shellcheck disable=SC2034 # read by the scripts that source this
 build_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev)
+# What supervises the processes, and what the console's pages draw with.
 # shellcheck disable=SC2034
-run_packages=(s6)
+run_packages=(s6 libjs-dygraphs libjs-d3)
 # What only the checks need: the generators of the committed C, the linter, what reads units and processes,
-# what lets system calls fail, what reads files that are compressed, a program whose recordings are imported, and what makes
-# other languages' locales, what makes a clean Debian and what finds faults in a package.
+# what lets system calls fail, what reads files that are compressed, a program whose recordings are imported, what makes
+# other languages' locales, what makes a clean Debian and what finds faults in a package, a browser that tests can drive,
+# and what stands in front of a cluster on an open network.
 # shellcheck disable=SC2034 # read by scripts/test
-test_packages=(protobuf-c-compiler protobuf-compiler shellcheck systemd procps strace zstd nodejs locales mmdebstrap lintian)
+test_packages=(protobuf-c-compiler protobuf-compiler shellcheck systemd procps strace zstd nodejs locales
+    mmdebstrap lintian chromium chromium-driver haproxy)
 
 packages_missing() {
     local package installed
