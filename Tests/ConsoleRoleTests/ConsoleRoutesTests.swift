@@ -74,7 +74,7 @@ import TraceModel
         let others = Set(paths.keys).subtracting(
             ConsoleQueries.Endpoint.allCases.map { "/\($0.rawValue)" }
         )
-        #expect(others == ["/files/{kind}/{name}", "/openapi.json", "/series"])
+        #expect(others == ["/files/{kind}/{name}", "/openapi.json", "/series", "/trace"])
     }
 
     // MARK: Threads

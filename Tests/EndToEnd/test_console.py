@@ -12,9 +12,13 @@ import urllib.parse
 
 import pytest
 
+from check_trace import check
 from cluster import ROOT, free_port, wait_until
 from outputs import assert_holds_exactly
+from test_profile import Program, profiles, read_pprof
 from traffic import RESOURCES, Traffic
+
+LIMIT = re.compile(rb'("metadata":\{"resource":"all","server":"[^"]*",(?:"\w+_ns":\d+,)*(?:"pid":\d+,)?(?:"host":"[^"]*",)?)')
 
 HOSTILE = ["<script>alert(1)</script>", "quote\"'`\\", "\u202ertl\u202c عربي", "x" * 4096]
 
@@ -63,6 +67,11 @@ def sent(stopped, console, contract):
     return traffic
 
 
+def limited(document, limit):
+    """The document with the limit among its metadata."""
+    return LIMIT.sub(lambda match: match[0] + f'"limit_bytes":{limit},'.encode(), document, count=1)
+
+
 def conforms(value, schema, whole):
     """Checks a value by the part of JSON Schema that the description uses; returns what is wrong with it."""
     if "$ref" in schema:
@@ -100,11 +109,12 @@ def test_every_answer_is_as_described(console, sent):
         if "{" in path or path == "/openapi.json":
             continue
         schema = methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]
-        assert conforms(console.get(path[1:]), schema, description) == [], path
-        error = console.get(path[1:], status=400, surprise="1")
+        needed = {each["name"]: ".." for each in methods["get"]["parameters"] if each["required"]}
+        assert conforms(console.get(path[1:], **needed), schema, description) == [], path
+        error = console.get(path[1:], status=400, surprise="1", **needed)
         assert conforms(error, {"$ref": "#/components/schemas/Error"}, description) == []
         checked += 1
-    assert checked == 8
+    assert checked == 12
     # The check can fail.
     schema = {"$ref": "#/components/schemas/Files"}
     assert conforms({"files": [{"name": 1}], "bytes": 0}, schema, description)
@@ -229,6 +239,115 @@ def test_hostile_names_are_data(stopped, console, contract):
     # A refusal repeats what was asked for, but never as a page.
     status, headers, _ = console.request("/api/v1/hosts?" + urllib.parse.urlencode({HOSTILE[0]: 1}))
     assert (status, headers["content-type"]) == (400, "application/json")
+
+
+def test_call_paths_are_those_of_tracectl(stopped, console, contract):
+    """top, flame and diff give the numbers and forms of tracectl, for spans, windows, hosts and processes."""
+    program = Program(contract.messages, seed=11)
+    stub = contract.services.TracerServiceStub(stopped.channel())
+    for _ in range(2):
+        for host in ("web-1", "web-2"):
+            assert stub.SendTraceBatch(program.batch(host, 300), timeout=30).success
+        stopped.run("finalize")
+
+    def by_tracectl(*arguments):
+        return stopped.tracectl(*arguments, "--data", str(stopped.data)).stdout
+
+    first, second = [path.name.removeprefix("profile_").removesuffix(".pb.gz") for path in profiles(stopped)]
+    end = f"{max(program.now.values()) / 1e9 + 1:.3f}"
+    for parameters, arguments in (
+        ({}, []),
+        ({"host": "web-2", "pid": 4003}, ["--host", "web-2", "--pid", "4003"]),
+        ({"from": "1760000000", "to": end}, ["--from", "1760000000", "--to", end]),
+        ({"window": second}, ["--window", second]),
+    ):
+        assert console.get("top", by="calls", **parameters) == json.loads(
+            by_tracectl("top", "--json", "--by", "calls", "--rows", "100", *arguments)
+        )
+        assert console.get("flame", **parameters) == json.loads(by_tracectl("flame", "--json", *arguments))
+        for form in ("folded", "speedscope", "svg"):
+            query = urllib.parse.urlencode({"format": form, **parameters})
+            status, headers, body = console.request(f"/api/v1/flame?{query}")
+            assert (status, body.decode()) == (200, by_tracectl("flame", "--format", form, *arguments))
+    status, headers, body = console.request("/api/v1/flame?format=pprof", {"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in headers and headers["content-type"] == "application/gzip"
+    sums = {(host, pid): 0 for host in ("web-1", "web-2") for pid in (4001, 4002, 4003, 4004, 4005)}
+    for (host, _, process, _), (_, nanoseconds) in read_pprof(gzip.decompress(body)).items():
+        sums[host, int(process.removeprefix("pid-"))] += nanoseconds
+    for (host, pid, _), (_, nanoseconds) in program.sums().items():
+        sums[host, pid] -= nanoseconds
+    assert not any(sums.values())
+
+    tree = console.get("flame")
+    assert tree["total_ns"] == sum(nanoseconds for _, nanoseconds in program.sums().values())
+    assert console.get("diff", a=first, b=second) == json.loads(
+        by_tracectl("diff", "--json", "--rows", "100", "--window", second, "--against-window", first)
+    )
+    hosts = console.get("diff", a="..@web-1", b=f"1760000000..{end}@web-2")
+    assert hosts["against"]["self_ms"] * 1e6 == pytest.approx(
+        sum(nanoseconds for (host, *_), (_, nanoseconds) in program.sums().items() if host == "web-1")
+    )
+    for wrong in ({"a": "5..4", "b": ".."}, {"a": "..", "b": "x..y"}, {"b": ".."}):
+        console.get("diff", status=400, **wrong)
+    console.get("flame", status=400, format="png")
+    console.get("top", status=400, by="name")
+
+
+def test_a_trace_of_all_resources_is_that_of_tracectl(stopped, console, sent, tmp_path):
+    """Plain and compressed, cut by its limit or not; a client that goes away ends it."""
+    url = "/api/v1/trace"
+    for query, arguments in (
+        ("", []),
+        ("?host=db-1&pid=4002", ["--host", "db-1", "--pid", "4002"]),
+        ("?from=1760000000.05&to=1760000000.2", ["--from", "1760000000.05", "--to", "1760000000.2"]),
+        ("?limit=65536", ["--limit", "65536"]),
+    ):
+        path = tmp_path / "trace.json"
+        report = json.loads(
+            stopped.tracectl("trace", "--data", str(stopped.data), "--output", str(path), "--json", *arguments).stdout
+        )
+        assert report["events"]["function"] > 0
+        whole = path.read_bytes() if "limit" in query else limited(path.read_bytes(), 64 << 20)
+        status, headers, body = console.request(url + query)
+        assert (status, body) == (200, whole), query
+        assert headers["transfer-encoding"] == "chunked" and "content-encoding" not in headers
+        status, headers, body = console.request(url + query, {"Accept-Encoding": "gzip"})
+        assert headers["content-encoding"] == "gzip" and gzip.decompress(body) == whole
+        assert check(str(path))["problems"] == {}
+    cut = json.loads(console.request(url + "?limit=65536")[2])["metadata"]
+    assert not cut["complete"] and sum(cut["left_out"].values()) > 0 and cut["cut_at_ns"] > 0
+    status, headers, body = console.request(url, method="HEAD")
+    assert (status, body, headers["content-type"]) == (200, b"", "application/json")
+    for wrong in ("limit=1", "limit=x", "from=noon", "pid=-1", "surprise=1"):
+        assert console.request(f"{url}?{wrong}")[0] == 400
+
+
+def test_traces_that_nobody_reads_end(stopped, console, contract):
+    """A client that goes away in the middle frees the thread; one that reads slowly leaves others theirs."""
+    stub = contract.services.TracerServiceStub(stopped.channel())
+    traffic = Traffic(contract.messages)
+    for _ in range(8):
+        assert stub.SendTraceBatch(traffic.batch(rounds=2000), timeout=60).success
+    stopped.run("finalize")
+    host, port = console.address.split(":")
+
+    def unread():
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((host, int(port)))
+        client.sendall(b"GET /api/v1/trace HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+        return client
+
+    slow = [unread(), unread()]
+    try:
+        # Their places are taken, but those of other queries are not.
+        assert console.request("/api/v1/trace")[0] == 503
+        console.get("hosts")
+    finally:
+        for client in slow:
+            client.close()
+    wait_until(lambda: console.request("/api/v1/trace?limit=65536")[0] == 200, "a trace after others have ended")
 
 
 def test_anomalies_are_grouped_into_incidents(stopped, console, contract):

@@ -499,6 +499,21 @@
     package static let consoleFilesMax = 10_000
     package static let consoleIncidentsMax = 10_000
     package static let consoleProcessesMax = 50_000
+    /// Functions in one reply, and call paths that a query tells apart; those beyond count under `(other)`.
+    package static let consoleFunctionsMax = 10_000
+    package static let consoleProfileNodesMax = 100_000
+    /// Size of a reply with call paths.
+    package static let consoleAnswerBytesMax = 16 << 20
+    /// Traces of all resources that are made at the same time, of all queries.
+    package static let consoleTracesMax = 2
+    /// Size of a trace before compression, unless the query names a limit, and the greatest limit.
+    package static let consoleTraceBytes = 64 << 20
+    package static let consoleTraceBytesMax = 1 << 30
+    /// Time after which a trace ends where it is, and time after which its connection is closed.
+    package static let consoleTraceMakingSeconds = 30.0
+    package static let consoleTraceSeconds = 60.0
+    /// Bytes of a trace that wait for its client.
+    package static let consolePipeBytes = 512 << 10
     /// Size of a summary file that a query reads.
     package static let summaryReadBytesMax = 32 << 20
     /// Rows of each list in a reply.
@@ -670,6 +685,8 @@
         precondition(httpHeadSeconds < httpIdleSeconds)
         precondition(httpStallSeconds < httpReplySeconds)
         precondition(consoleWaitSeconds < consoleQuerySeconds)
+        precondition(consoleTracesMax < consoleQueriesMax, "other queries go on beside traces")
+        precondition(consoleTraceMakingSeconds < consoleTraceSeconds)
         precondition(
             consoleQueriesMax * summaryReadBytesMax + consoleHeldBytesMax < consoleMemoryBytesMax,
             "all queries at once fit into the console's memory"

@@ -4,8 +4,23 @@ import TraceFiles
 import TraceModel
 import TraceSummaries
 
+/// What a query answers.
+struct QueryAnswer: Sendable {
+    let bytes: [UInt8]
+    /// The content type.
+    let type: String
+    /// The name under which a browser saves it; nil if it is shown.
+    let name: String?
+
+    init(_ bytes: [UInt8], type: String = "application/json", name: String? = nil) {
+        self.bytes = bytes
+        self.type = type
+        self.name = name
+    }
+}
+
 /// Answers the endpoints below `/api/v1`: reads final files and their records, and asks the aggregator for what is live.
-/// All answers are JSON. Used by the threads of queries.
+/// Used by the threads of queries.
 struct ConsoleQueries: Sendable {
     /// An endpoint that a query answers.
     enum Endpoint: String, CaseIterable, Sendable {
@@ -16,6 +31,9 @@ struct ConsoleQueries: Sendable {
         case anomalies
         case summary
         case files
+        case top
+        case flame
+        case diff
 
         /// The names of its parameters.
         var parameters: [String] {
@@ -26,6 +44,9 @@ struct ConsoleQueries: Sendable {
             case .anomalies: ["from", "to", "resource", "rule", "host", "pid", "limit"]
             case .summary: ["from", "to", "resource", "top"]
             case .files: ["from", "to", "resource", "host", "kind", "limit"]
+            case .top: ["from", "to", "window", "host", "pid", "by", "limit"]
+            case .flame: ["from", "to", "window", "host", "pid", "format"]
+            case .diff: ["a", "b", "host", "pid", "limit"]
             }
         }
     }
@@ -41,23 +62,26 @@ struct ConsoleQueries: Sendable {
         _ endpoint: Endpoint,
         _ parameters: QueryParameters,
         _ context: QueryContext
-    ) throws -> [UInt8] {
+    ) throws -> QueryAnswer {
         switch endpoint {
         case .about: try Self.json(About(version: BuildInfo.version, perfettoUi: perfettoUI))
-        case .status: try AggregatorClient.body(of: "/status")
+        case .status: QueryAnswer(try AggregatorClient.body(of: "/status"))
         case .hosts: try hosts(parameters, context)
         case .processes: try processes(parameters, context)
-        case .anomalies: try anomalies(parameters, context)
-        case .summary: try summary(parameters, context)
+        case .anomalies: QueryAnswer(try anomalies(parameters, context))
+        case .summary: QueryAnswer(try summary(parameters, context))
         case .files: try files(parameters, context)
+        case .top: try top(parameters, context)
+        case .flame: try flame(parameters, context)
+        case .diff: try diff(parameters, context)
         }
     }
 
-    private static func json(_ value: some Encodable) throws -> [UInt8] {
+    static func json(_ value: some Encodable) throws -> QueryAnswer {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
-        return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
+        return QueryAnswer(Array(try encoder.encode(value)) + [UInt8(ascii: "\n")])
     }
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
@@ -89,7 +113,10 @@ struct ConsoleQueries: Sendable {
         let complete: Bool
     }
 
-    private func hosts(_ parameters: QueryParameters, _ context: QueryContext) throws -> [UInt8] {
+    private func hosts(
+        _ parameters: QueryParameters,
+        _ context: QueryContext
+    ) throws -> QueryAnswer {
         let tally = try fleet(try parameters.span(), context)
         var groups: [[UInt8]: [FleetTally.Process]] = [:]
         for (key, process) in tally.processes { groups[key.host, default: []].append(process) }
@@ -129,7 +156,7 @@ struct ConsoleQueries: Sendable {
     private func processes(
         _ parameters: QueryParameters,
         _ context: QueryContext
-    ) throws -> [UInt8] {
+    ) throws -> QueryAnswer {
         let pid = try parameters.processID()
         let host = parameters.text("host").map { Array($0.utf8) }
         let limit = try parameters.count(
@@ -326,7 +353,10 @@ struct ConsoleQueries: Sendable {
         let complete: Bool
     }
 
-    private func files(_ parameters: QueryParameters, _ context: QueryContext) throws -> [UInt8] {
+    private func files(
+        _ parameters: QueryParameters,
+        _ context: QueryContext
+    ) throws -> QueryAnswer {
         let span = try parameters.span()
         let resource = try parameters.resource()
         let host = parameters.text("host").map { name -> [UInt8] in

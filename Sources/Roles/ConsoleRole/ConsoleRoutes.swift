@@ -12,6 +12,7 @@ struct ConsoleRoutes: Sendable {
     private let delivery: FileDelivery
     /// nil: the UI is elsewhere.
     private let perfetto: PerfettoPages?
+    private let trace: TraceQuery
     private let threads: QueryThreads
     private let log: Logger
 
@@ -33,6 +34,7 @@ struct ConsoleRoutes: Sendable {
         self.delivery = delivery
         self.perfetto = perfetto
         self.threads = threads
+        trace = TraceQuery(threads)
         self.log = log
     }
 
@@ -41,6 +43,8 @@ struct ConsoleRoutes: Sendable {
         case query(ConsoleQueries.Endpoint)
         /// The points of charts, which the aggregator has.
         case series
+        /// One trace of all resources.
+        case trace
         /// The description of the API.
         case description
         /// A final file, by its path below `output/`.
@@ -54,6 +58,8 @@ struct ConsoleRoutes: Sendable {
                 self = .description
             } else if rest == "series" {
                 self = .series
+            } else if rest == TraceQuery.name {
+                self = .trace
             } else if let endpoint = ConsoleQueries.Endpoint(rawValue: String(rest)) {
                 self = .query(endpoint)
             } else if rest.hasPrefix("files/"),
@@ -88,9 +94,10 @@ struct ConsoleRoutes: Sendable {
             case .series:
                 // Its parameters are the aggregator's to check.
                 let query = request.uri.query.map { "?\($0)" } ?? ""
-                return try await json(request) {
-                    try AggregatorClient.body(of: "\(Self.root)series\(query)")
+                return try await reply(request) {
+                    QueryAnswer(try AggregatorClient.body(of: "\(Self.root)series\(query)"))
                 }
+            case .trace: return try await traceReply(request, peer)
             case .description:
                 return page("/\(ConsolePages.description)", request)
             case .file(let name):
@@ -131,26 +138,48 @@ struct ConsoleRoutes: Sendable {
         _ peer: HTTPPeer
     ) async throws -> HTTPReply {
         let parameters = try QueryParameters(request.uri.query, known: endpoint.parameters)
-        return try await json(request) {
+        return try await reply(request) {
             try queries.answer(endpoint, parameters, QueryContext(peer: peer))
         }
     }
 
-    /// Returns the reply with the JSON that a query makes on one of the threads.
-    private func json(
+    /// Returns the reply with what a query answers on one of the threads.
+    private func reply(
         _ request: Request,
-        _ query: @escaping @Sendable () throws -> [UInt8]
+        _ query: @escaping @Sendable () throws -> QueryAnswer
     ) async throws -> HTTPReply {
-        let encodings = QualityList(request.headers[.acceptEncoding] ?? "")
-        let takesGzip = encodings.weight(of: "gzip") > 0
-        let (bytes, isCompressed) = try await threads.run { () throws -> ([UInt8], Bool) in
-            let plain = try query()
-            guard takesGzip, plain.count >= Self.compressedBytesMin else { return (plain, false) }
-            return (unsafe try plain.withUnsafeBytes { try unsafe Gzip.compress($0) }, true)
+        let takesGzip = Self.takesGzip(request)
+        let (answer, compressed) = try await threads.run { () throws -> (QueryAnswer, [UInt8]?) in
+            let answer = try query()
+            guard takesGzip, answer.bytes.count >= Self.compressedBytesMin,
+                answer.type != "application/gzip"
+            else { return (answer, nil) }
+            return (
+                answer, unsafe try answer.bytes.withUnsafeBytes { try unsafe Gzip.compress($0) }
+            )
         }
         var headers: HTTPFields = [.cacheControl: "no-store", .vary: "Accept-Encoding"]
-        if isCompressed { headers[.contentEncoding] = "gzip" }
-        return Self.reply(.ok, "application/json", bytes, headers)
+        if compressed != nil { headers[.contentEncoding] = "gzip" }
+        if let name = answer.name {
+            headers[.contentDisposition] = "attachment; filename=\"\(name)\""
+        }
+        return Self.reply(.ok, answer.type, compressed ?? answer.bytes, headers)
+    }
+
+    private func traceReply(_ request: Request, _ peer: HTTPPeer) async throws -> HTTPReply {
+        let parameters = try QueryParameters(request.uri.query, known: TraceQuery.parameters)
+        var reply = try await trace.reply(
+            parameters,
+            peer,
+            isCompressed: Self.takesGzip(request),
+            isHead: request.method == .head
+        )
+        Self.protect(&reply.headers)
+        return reply
+    }
+
+    private static func takesGzip(_ request: Request) -> Bool {
+        QualityList(request.headers[.acceptEncoding] ?? "").weight(of: "gzip") > 0
     }
 
     /// Returns the reply for a request that failed.

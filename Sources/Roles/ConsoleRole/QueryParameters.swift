@@ -64,13 +64,32 @@ struct QueryParameters {
         return pid
     }
 
-    /// Returns a number from 1 to `max`.
-    func count(_ name: String, standard: Int, max: Int) throws(TraceError) -> Int {
+    /// Returns a number from `min` to `max`.
+    func count(
+        _ name: String,
+        min: Int = 1,
+        standard: Int,
+        max: Int
+    ) throws(TraceError) -> Int {
         guard let text = text(name) else { return standard }
-        guard let count = Int(text), (1...max).contains(count) else {
-            throw Self.invalid("\(name) takes a number from 1 to \(max)")
+        guard let count = Int(text), (min...max).contains(count) else {
+            throw Self.invalid("\(name) takes a number from \(min) to \(max)")
         }
         return count
+    }
+
+    /// Returns one of a type's cases, given by its name.
+    func choice<Choice: CaseIterable & RawRepresentable>(
+        _ name: String,
+        _ type: Choice.Type,
+        standard: Choice
+    ) throws(TraceError) -> Choice where Choice.RawValue == String {
+        guard let text = text(name) else { return standard }
+        guard let choice = Choice(rawValue: text) else {
+            let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Self.invalid("\(name) takes one of \(names)")
+        }
+        return choice
     }
 
     private static func invalid(_ message: String) -> TraceError {

@@ -137,9 +137,9 @@ package final class SharedBody: Sendable {
 
 /// A body that is produced while it is sent, so that it takes no memory.
 package struct HTTPStream: Sendable {
-    /// Size of the whole body.
-    let bytes: Int
-    /// Returns the next piece, which is not empty.
+    /// Size of the whole body; nil if it is not known before its end.
+    let bytes: Int?
+    /// Returns the next piece. An empty one ends a body of unknown size.
     let next: @Sendable () async throws -> [UInt8]
 
     /// Creates a body of `bytes` bytes. `next` is called until they are complete; it must not block. If it throws, the
@@ -148,9 +148,15 @@ package struct HTTPStream: Sendable {
         self.bytes = bytes
         self.next = next
     }
+
+    /// Creates a body of unknown size, which ends with the first empty piece; see above.
+    package init(next: @escaping @Sendable () async throws -> [UInt8]) {
+        bytes = nil
+        self.next = next
+    }
 }
 
-/// A reply to a request. `HTTPServer` adds `Content-Length` and `Connection`.
+/// A reply to a request. `HTTPServer` adds `Content-Length`, if the size is known, and `Connection`.
 package struct HTTPReply: Sendable {
     /// What follows the head.
     enum Body: Sendable {

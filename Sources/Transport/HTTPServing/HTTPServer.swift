@@ -192,7 +192,7 @@ package final class HTTPServer: Sendable {
     ) async throws {
         let reply = await respond(request, peer)
         var head = HTTPResponse(status: reply.status, headerFields: reply.headers)
-        let size: Int
+        let size: Int?
         switch reply.body {
         case .shared(let body):
             connections.holds(id, body)
@@ -202,12 +202,14 @@ package final class HTTPServer: Sendable {
             size = stream.bytes
         }
         // The length of a page that has not changed would be that of the page.
-        if reply.status != .notModified { head.headerFields[.contentLength] = "\(size)" }
+        if let size, reply.status != .notModified {
+            head.headerFields[.contentLength] = "\(size)"
+        }
         if request.method == .head || reply.status == .notModified {
             return try await writer.writeResponse(head)
         }
         switch reply.body {
-        case .shared(let body) where size <= Self.sliceBytes:
+        case .shared(let body) where body.buffer.readableBytes <= Self.sliceBytes:
             try await writer.write(response: head, body: ResponseBody(byteBuffer: body.buffer))
         case .shared(let body):
             var rest = body.buffer
@@ -219,10 +221,11 @@ package final class HTTPServer: Sendable {
         case .stream(let stream):
             var output = try await writer.writeHead(head)
             var sent = 0
-            while sent < size {
+            while size.map({ sent < $0 }) ?? true {
                 let piece = try await stream.next()
                 sent += piece.count
-                guard !piece.isEmpty, sent <= size else { throw ChannelError.eof }
+                if size == nil, piece.isEmpty { break }
+                guard !piece.isEmpty, sent <= size ?? .max else { throw ChannelError.eof }
                 try await output.write(ByteBuffer(bytes: piece))
             }
             try await output.finish(nil)

@@ -19,8 +19,10 @@ package struct FlameRun {
     /// - Throws: `TraceError` where there is no such directory or a file is damaged.
     package func run() throws {
         let paths = try ProfileReport.paths(selection, dataDirectory)
+        let coverage = Array(try Report.json(ProfileCoverage(paths, selection)).utf8)
         try StandardOutput.streaming {
-            try unsafe FlameGraph(paths) { try unsafe StandardOutput.write($0) }.write(format)
+            try unsafe FlameGraph(paths, coverage: coverage) { try unsafe StandardOutput.write($0) }
+                .write(format)
         }
         for line in ProfileReport.notices(paths, selection) { Terminal.error.line(line) }
     }
@@ -58,7 +60,7 @@ package struct TopRun {
                 try Report.json(
                     TopReport(
                         coverage: ProfileCoverage(paths, selection),
-                        functions: functions.map { FunctionReport($0) }
+                        functions: functions
                     )
                 )
             )
@@ -120,16 +122,7 @@ package struct DiffRun {
                     DiffReport(
                         against: ProfileCoverage(old, before),
                         coverage: ProfileCoverage(new, after),
-                        functions: differences.map { difference in
-                            DifferenceReport(
-                                function: String(decoding: difference.name, as: UTF8.self),
-                                against: difference.before.map { FunctionReport($0) },
-                                now: difference.after.map { FunctionReport($0) },
-                                selfMsPerSecondAgainst: difference.selfBefore * 1_000,
-                                selfMsPerSecond: difference.selfAfter * 1_000,
-                                differenceMsPerSecond: difference.difference * 1_000
-                            )
-                        }
+                        functions: differences
                     )
                 )
             )
@@ -159,81 +152,6 @@ package struct DiffRun {
 }
 
 // MARK: Reports
-
-/// What the windows that were read cover, in reports for programs.
-private struct ProfileCoverage: Encodable {
-    /// A process whose agent sends only some of its calls.
-    struct Process: Encodable {
-        let host: String
-        let pid: UInt32
-        let process: String
-        let calls: UInt64
-    }
-
-    let windows: Int
-    let firstTsNs: EpochNanoseconds?
-    let lastTsNs: EpochNanoseconds?
-    /// Whether the windows have events outside of the span that was asked for.
-    let exceedsSpan: Bool
-    let selfMs: Double
-    let sampled: [Process]
-    let callsBeyond: UInt64
-
-    init(_ paths: CallPaths, _ selection: ProfileSelection) {
-        windows = paths.windows
-        firstTsNs = paths.covered?.lowerBound
-        lastTsNs = paths.covered?.upperBound
-        exceedsSpan = paths.exceeds(from: selection.from, to: selection.to)
-        selfMs = Double(paths.totalNanoseconds) / 1e6
-        sampled = paths.sampledByProcess.map { process, calls in
-            Process(
-                host: String(decoding: process.host, as: UTF8.self),
-                pid: process.pid,
-                process: String(decoding: process.process, as: UTF8.self),
-                calls: calls
-            )
-        }
-        callsBeyond = paths.callsBeyond
-    }
-}
-
-/// A function's numbers, for programs.
-private struct FunctionReport: Encodable {
-    let function: String
-    let calls: UInt64
-    let selfMs: Double
-    let totalMs: Double
-
-    init(_ totals: FunctionTotals) {
-        function = String(decoding: totals.name, as: UTF8.self)
-        calls = totals.calls
-        selfMs = Double(totals.selfNanoseconds) / 1e6
-        totalMs = Double(totals.totalNanoseconds) / 1e6
-    }
-}
-
-/// What `top --json` prints.
-private struct TopReport: Encodable {
-    let coverage: ProfileCoverage
-    let functions: [FunctionReport]
-}
-
-/// A function's numbers in both spans; null where it was not called.
-private struct DifferenceReport: Encodable {
-    let function: String
-    let against: FunctionReport?
-    let now: FunctionReport?
-    let selfMsPerSecondAgainst: Double
-    let selfMsPerSecond: Double
-    let differenceMsPerSecond: Double
-}
-
-/// What `diff --json` prints.
-private struct DiffReport: Encodable {
-    let against: ProfileCoverage
-    let coverage: ProfileCoverage
-    let functions: [DifferenceReport]
-}
 
 /// What the commands over call paths share.
 private enum ProfileReport {
@@ -281,17 +199,5 @@ private enum ProfileReport {
             )
         }
         return lines
-    }
-}
-
-extension CallPaths {
-    /// The processes that are left out, in a fixed order.
-    fileprivate var sampledByProcess: [(CallPaths.Sampled, UInt64)] {
-        sampled.sorted {
-            let (left, right) = ($0.key, $1.key)
-            if left.host != right.host { return left.host.lexicographicallyPrecedes(right.host) }
-            if left.pid != right.pid { return left.pid < right.pid }
-            return left.process.lexicographicallyPrecedes(right.process)
-        }.map { ($0.key, $0.value) }
     }
 }

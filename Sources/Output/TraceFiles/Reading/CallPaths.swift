@@ -62,13 +62,14 @@ package struct CallPaths {
     init(nodesMax: Int = Limits.profileNodesMax) { self.nodesMax = nodesMax }
 
     /// Reads the profiles of a data directory; `root` is empty if it is the current directory. Files that retention
-    /// removes meanwhile are left out. Blocks. `isCancelled` is asked between samples now and then.
-    /// - Throws: `TraceError` if a file is damaged; `CancellationError`.
+    /// removes meanwhile are left out. Blocks. `checkCancelled` is called between samples now and then, and throws to end
+    /// the reading.
+    /// - Throws: `TraceError` if a file is damaged; whatever `checkCancelled` throws.
     package init(
         _ selection: ProfileSelection,
         root: String = "",
         nodesMax: Int = Limits.profileNodesMax,
-        isCancelled: () -> Bool = { false }
+        checkCancelled: () throws -> Void = {}
     ) throws {
         self.init(nodesMax: nodesMax)
         try Self.forEachProfile(selection, root: root) { reader in
@@ -77,8 +78,8 @@ package struct CallPaths {
             var known: [Int: Int] = [:]
             var count = 0
             while try reader.next() {
+                if count % 1_024 == 0 { try checkCancelled() }
                 count += 1
-                if count % 1_024 == 0, isCancelled() { throw CancellationError() }
                 let sample = reader.sample
                 if let pid = selection.pid, pid != sample.pid { continue }
                 if let host = selection.host {

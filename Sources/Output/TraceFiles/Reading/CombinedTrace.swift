@@ -62,7 +62,9 @@ package struct CombinedTraceReport: Sendable, Equatable {
 
     package fileprivate(set) var written = Counts()
     package fileprivate(set) var leftOut = Counts()
-    /// The time of the last event that was written before the limit was reached; nil if it was not.
+    /// False if the time was up before everything that was left out was counted.
+    package fileprivate(set) var isLeftOutCounted = true
+    /// The time of the last event that was written before the limit was reached or the time was up; nil if neither was.
     package fileprivate(set) var cutAt: EpochNanoseconds?
     package fileprivate(set) var hosts = 0
     package fileprivate(set) var processes = 0
@@ -79,6 +81,7 @@ package struct CombinedTraceReport: Sendable, Equatable {
             cutAt == nil ? ",\"complete\":true,\"left_out\":" : ",\"complete\":false,\"left_out\":"
         )
         leftOut.append(to: &text)
+        if !isLeftOutCounted { text.append(",\"left_out_counted\":false") }
         if let cutAt {
             text.append(",\"cut_at_ns\":")
             text.appendDecimal(cutAt)
@@ -125,6 +128,7 @@ package final class CombinedTrace {
     private let selection: CombinedTraceSelection
     private let root: String
     private let filesMax: Int
+    private let isOverdue: () -> Bool
     private let checkCancelled: () throws -> Void
     private let write: Output
     private var rowsRead = 0
@@ -144,12 +148,14 @@ package final class CombinedTrace {
     private var lastTs: EpochNanoseconds?
 
     /// Reads from the data directory `root`; empty if it is the current directory. `filesMax` limits the files of one
-    /// resource that overlap in time. `checkCancelled` is called after every thousand rows that are read, also of those
+    /// resource that overlap in time. Once `isOverdue` returns true, the trace ends as at the size's limit, and nothing
+    /// more is counted. `checkCancelled` is called after every thousand rows that are read, also of those
     /// that are not selected, and throws to end the reading.
     package init(
         _ selection: CombinedTraceSelection,
         root: String = "",
         filesMax: Int = Limits.catFilesMax,
+        isOverdue: @escaping () -> Bool = { false },
         checkCancelled: @escaping () throws -> Void = {},
         write: @escaping Output
     ) {
@@ -157,6 +163,7 @@ package final class CombinedTrace {
         self.selection = selection
         self.root = root
         self.filesMax = filesMax
+        self.isOverdue = isOverdue
         self.checkCancelled = checkCancelled
         unsafe self.write = unsafe write
     }
@@ -178,8 +185,14 @@ package final class CombinedTrace {
         // Its numbers will be longer.
         endingBytes = ending.count + 32 * 20
         try writeOpenings()
+        var rowsTaken = 0
         while let index = firstSource {
             let source = sources[index]
+            if rowsTaken % Self.rowsUnchecked == 0, isOverdue() {
+                if let row = source.row { end(at: row.ts) }
+                break
+            }
+            rowsTaken += 1
             if let row = source.row { try write(row, of: source.resource) }
             sources[index].row = try source.merge.next()
         }
@@ -382,6 +395,12 @@ package final class CombinedTrace {
     private func fits(_ count: Int) -> Bool {
         guard let bytesMax = selection.bytesMax else { return true }
         return report.bytes + count + (functions?.calls.closingBytes ?? 0) + endingBytes <= bytesMax
+    }
+
+    /// Ends the trace because the time is up.
+    private func end(at ts: EpochNanoseconds) {
+        if report.cutAt == nil { cut(at: ts) }
+        report.isLeftOutCounted = false
     }
 
     private func cut(at ts: EpochNanoseconds) { report.cutAt = lastTs ?? selection.from ?? ts }

@@ -12,7 +12,7 @@ import TraceModel
         case pprof
         /// JSON for speedscope.app.
         case speedscope
-        /// One JSON object: `name`, `calls`, `self_ns`, `total_ns`, `children` and so on.
+        /// One JSON object: `name`, `calls`, `self_ns`, `total_ns`, `children` and so on; the root has `coverage`.
         case json
         /// A picture: outermost calls at the top, widths by time.
         case svg
@@ -22,10 +22,13 @@ import TraceModel
     package typealias Output = (UnsafeRawBufferPointer) throws -> Void
 
     private let paths: CallPaths
+    private let coverage: [UInt8]
     private let output: Output
 
-    package init(_ paths: CallPaths, _ output: @escaping Output) {
+    /// - Parameter coverage: What the paths cover, a JSON object that the root of `.json` has under `coverage`.
+    package init(_ paths: CallPaths, coverage: [UInt8] = [], _ output: @escaping Output) {
         self.paths = paths
+        self.coverage = coverage
         unsafe self.output = unsafe output
     }
 
@@ -153,6 +156,10 @@ import TraceModel
         let totals = paths.totals()
         text.append("{\"name\":\"all\",\"calls\":0,\"self_ns\":0,\"total_ns\":")
         text.appendDecimal(paths.totalNanoseconds)
+        if !coverage.isEmpty {
+            text.append(",\"coverage\":")
+            unsafe coverage.withUnsafeBytes { unsafe text.append($0) }
+        }
         var depth = 0
         try forEachNode { path in
             let node = path[path.count - 1]
