@@ -20,7 +20,6 @@ SERVICES = {
         ("backward", 5.2, []),
     ]),
 }
-NAMES = tuple(SERVICES)
 
 
 class Fleet:
@@ -29,7 +28,8 @@ class Fleet:
     `calls` counts the calls of all batches; `self_us` is the time in each function itself, without the calls inside it.
     """
 
-    def __init__(self, messages, hosts, processes=3, requests=4, seed=1, slow=lambda second: 1, services=SERVICES):
+    def __init__(self, messages, hosts, processes=3, requests=4, seed=1, slow=lambda second: 1, services=SERVICES,
+                 resources=("cpu", "memory", "network", "io", "gpu")):
         self.messages = messages
         self.hosts = hosts
         self.processes = processes
@@ -37,6 +37,7 @@ class Fleet:
         self.random = random.Random(seed)
         self.slow = slow
         self.services = services
+        self.resources = resources
         self.cookie = 0
         self.calls = 0
         self.self_us = {}
@@ -48,7 +49,7 @@ class Fleet:
         names = tuple(self.services)
         for number in range(self.processes):
             name, pid = names[number % len(names)], 4000 + number
-            state = self.done.setdefault((host, pid), {"read": 0, "sent": 0, "ops": 0, "launches": 0})
+            state = self.done.setdefault((host, pid), {"read": 0, "reads": 0, "sent": 0, "packets": 0})
             at = second * 1_000_000 + self.random.randrange(1000)
             for _ in range(self.requests):
                 at = self._call(batch, pid, self.services[name], at, second) + self.random.randrange(1, 200)
@@ -77,41 +78,53 @@ class Fleet:
         )
 
     def _measures(self, batch, name, pid, state, second):
-        slow = self.slow(second)
         at = _text(second * 1_000_000 + 500_000)
-        vary = self.random.uniform
+        for resource in self.resources:
+            getattr(self, f"_{resource}")(batch, name, pid, at, state, self.slow(second))
+
+    def _cpu(self, batch, name, pid, at, state, slow):
+        utilization = self.random.uniform(20, 40) * (1 if slow == 1 else 1.8)
         batch.cpu_trace_data.add(
             timestamp=at, pid=pid, ppid=1, comm=name, cpu_id=pid % 8, oncpu_time=5000, offcpu_time=700,
-            utilization=vary(20, 40) * (1 if slow == 1 else 1.8), migrations_count=1, hotspot_cpu=1, hotspot_percentage=61.5,
+            utilization=utilization, migrations_count=1, hotspot_cpu=1, hotspot_percentage=61.5,
         )
-        used = int(vary(180, 220) * (1 << 20)) + pid % 7 * (20 << 20)
+
+    def _memory(self, batch, name, pid, at, state, slow):
+        used = int(self.random.uniform(180, 220) * (1 << 20)) + pid % 7 * (20 << 20)
         batch.memory_trace_data.add(
             timestamp=at, pid=pid, tgid=pid, comm=name, operation="alloc", size=4096, addr=pid, stack_id=9,
             total_allocs=10, total_frees=4, current_memory=used, peak_memory=256 << 20,
         )
-        sent, read = int(vary(2e5, 4e5)), int(vary(1e6, 2e6) * min(slow, 4))
+
+    def _network(self, batch, name, pid, at, state, slow):
+        sent = int(self.random.uniform(2e5, 4e5))
         state["sent"] += sent
-        state["read"] += read
-        state["ops"] += 1
-        state["launches"] += 40
+        state["packets"] += 1
         batch.network_trace_data.add(
             timestamp=at, pid=pid, tgid=pid, comm=name, is_send=True, bytes=sent, src_addr="10.0.0.1", dst_addr="10.0.0.2",
             src_port=40000, dst_port=443, protocol="TCP", tx_bytes=state["sent"], rx_bytes=state["sent"] // 3,
-            tx_packets=state["ops"], rx_packets=state["ops"], active_connections=12,
+            tx_packets=state["packets"], rx_packets=state["packets"], active_connections=12,
         )
+
+    def _io(self, batch, name, pid, at, state, slow):
+        read = int(self.random.uniform(1e6, 2e6) * min(slow, 4))
+        state["read"] += read
+        state["reads"] += 1
         batch.io_trace_data.add(
             timestamp=at, pid=pid, comm=name, operation="READ", bytes=read, latency_ms=0.4 * slow, device="nvme0n1", major=8,
-            minor=1, read_bytes=state["read"], write_bytes=0, read_ops=state["ops"], write_ops=0, avg_read_latency=0.4,
+            minor=1, read_bytes=state["read"], write_bytes=0, read_ops=state["reads"], write_ops=0, avg_read_latency=0.4,
         )
-        if name == "train":
-            data = self.messages.GPUTraceData
-            batch.gpu_trace_data.add(
-                timestamp=at, event_type=data.MEMEVENT, mem_event={"pid": pid, "mem_size": int(vary(3, 4) * (1 << 30))},
-            )
-            batch.gpu_trace_data.add(
-                timestamp=at, event_type=data.CUDALAUNCHEVENT,
-                cuda_launch_event={"pid": pid, "kernel_name": "gemm", "num_calls": 40},
-            )
+
+    def _gpu(self, batch, name, pid, at, state, slow):
+        if name != "train":
+            return
+        data = self.messages.GPUTraceData
+        used = int(self.random.uniform(3, 4) * (1 << 30))
+        batch.gpu_trace_data.add(timestamp=at, event_type=data.MEMEVENT, mem_event={"pid": pid, "mem_size": used})
+        batch.gpu_trace_data.add(
+            timestamp=at, event_type=data.CUDALAUNCHEVENT,
+            cuda_launch_event={"pid": pid, "kernel_name": "gemm", "num_calls": 40},
+        )
 
 
 def _text(microseconds):

@@ -44,12 +44,15 @@ export function named(text) {
   return element("span", { className: "name", dir: "auto", title: text, textContent: text });
 }
 
-/** Fills a table. A column is {title, isNumber, isName}; a cell is text or a node. */
-export function fill(table, columns, rows) {
+/**
+ * Fills a table. A column is {title, isNumber, isName}; a cell is text or a node. Of many rows `most` are shown, and a
+ * button shows all.
+ */
+export function fill(table, columns, rows, most = Infinity) {
   const titles = element("tr", {}, ...columns.map((column) => element(
     "th", { scope: "col", textContent: column.title, className: column.isNumber ? "n" : "" },
   )));
-  const lines = rows.map((row) => element("tr", {}, ...row.map((content, position) => {
+  const lines = rows.slice(0, most).map((row) => element("tr", {}, ...row.map((content, position) => {
     const column = columns[position];
     const cell = element("td", { className: column.isNumber ? "n" : "" });
     cell.dataset.title = column.title;
@@ -57,6 +60,10 @@ export function fill(table, columns, rows) {
     return cell;
   })));
   table.replaceChildren(element("thead", {}, titles), element("tbody", {}, ...lines));
+  if (rows.length <= most) return;
+  const more = element("button", { type: "button", textContent: `Show ${number(rows.length - most)} more` });
+  more.addEventListener("click", () => fill(table, columns, rows));
+  table.append(element("tfoot", {}, element("tr", {}, element("td", { colSpan: columns.length }, more))));
 }
 
 /** A number with a bar beside it; `part` is how much of the greatest one it is. */

@@ -4,6 +4,7 @@ import { library } from "./library.js";
 import { notices, paths } from "./profile.js";
 
 const FUNCTIONS = 100;
+const SHOWN = 20;
 /** A difference is one of these parts of the greater side at least; its colour says which. */
 const STEPS = [0.05, 0.2, 0.5, 0.9];
 
@@ -95,7 +96,7 @@ function functions(answer) {
     ),
     change(row.self_ms_per_second_against, row.self_ms_per_second), short(row.self_ms_per_second_against),
     short(row.self_ms_per_second), number(row.against?.calls ?? 0), number(row.now?.calls ?? 0),
-  ]));
+  ]), SHOWN);
   const total = (coverage) => coverage.self_ms / lasted(coverage);
   const [before, after] = [total(answer.against), total(answer.coverage)];
   note.textContent = `Time in functions: ${short(before)} ms/s before, ${short(after)} ms/s now (${change(before, after)}). `

@@ -1,4 +1,4 @@
-import { bytes, fill, filter, get, moment, number, problem } from "./api.js";
+import { bytes, element, fill, filter, get, moment, named, number, problem } from "./api.js";
 import { perfettoButton } from "./perfetto.js";
 
 const COLUMNS = [
@@ -11,11 +11,7 @@ function address(file) {
 }
 
 function download(file) {
-  const link = document.createElement("a");
-  link.href = address(file);
-  link.download = "";
-  link.textContent = file.name;
-  return link;
+  return element("a", { href: address(file), download: "" }, named(file.name));
 }
 
 function button(file) {

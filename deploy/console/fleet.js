@@ -16,8 +16,8 @@ const view = document.getElementById("view");
 let charts = null;
 let last = null;
 let incidents = [];
-/** Until when, in seconds since the epoch, the anomalies of windows that are published are known. */
-let publishedUntil = 0;
+/** Until when, in seconds since the epoch, anomalies are known one by one. */
+let knownUntil = 0;
 
 // MARK: Address
 
@@ -50,16 +50,16 @@ view.addEventListener("change", () => {
 
 // MARK: Charts
 
-/** The times of anomalies by resource: those of published windows, and behind them seconds in which any were found. */
+/** The times of anomalies by resource: those that are known one by one, and behind them seconds in which any were found. */
 function marks(answer) {
   const marks = Object.fromEntries(CHARTS.map((chart) => [chart.resource, []]));
   for (const incident of incidents) {
     marks[incident.resource].push({ time: incident.begin_ts_ns / 1e9, text: `${incident.rule}, ${incident.process} on ${incident.host}` });
   }
-  const found = chosen().host ? null : answer.series.find((one) => one.name === "anomalies");
+  const found = answer.series.find((one) => one.name === "anomalies");
   found?.values.forEach((value, row) => {
     const time = answer.from + row * answer.step;
-    if (!value || time <= publishedUntil) return;
+    if (!value || time <= knownUntil) return;
     for (const chart of CHARTS) marks[chart.resource].push({ time, text: "anomalies of any resource", isAny: true });
   });
   return marks;
@@ -180,7 +180,6 @@ function newest(answer) {
     row.bytes += file.bytes;
     rows.set(key, row);
   }
-  publishedUntil = Math.max(0, ...answer.files.map((file) => (file.last_ts_ns ?? 0) / 1e9));
   fill(
     document.getElementById("windows"),
     [{ title: "resource" }, { title: "window", isNumber: true }, { title: "first event" }, { title: "lasted", isNumber: true },
@@ -205,6 +204,9 @@ async function windows() {
   hosts(fleet);
   newest(files);
   incidents = found.incidents;
+  knownUntil = Math.max(
+    0, ...files.files.map((file) => (file.last_ts_ns ?? 0) / 1e9), ...incidents.map((incident) => incident.end_ts_ns / 1e9),
+  );
 }
 
 // MARK: Refreshing

@@ -22,12 +22,12 @@ function link(incident) {
   return element("a", { href: momentAddress({ from, to, host, pid }), textContent: moment(incident.begin_ts_ns) });
 }
 
-/** Fills a table with the incidents of an answer; each leads to its moment. */
-export function incidents(table, answer) {
+/** Fills a table with the incidents of an answer, of which `most` are shown first; each leads to its moment. */
+export function incidents(table, answer, most) {
   fill(table, COLUMNS, answer.incidents.map((incident) => [
     link(incident), lasted(incident), incident.rule, incident.resource, incident.host, incident.process,
     String(incident.pid), number(incident.count), incident.severity.toFixed(2), number(incident.value), incident.message,
-  ]));
+  ]), most);
 }
 
 /** Says how many there are. */

@@ -83,24 +83,15 @@ function describe() {
 function functions(answer, flame) {
   const all = answer.coverage.self_ms;
   const most = Math.max(...answer.functions.map((one) => one.self_ms), 1e-9);
-  const table = document.getElementById("functions");
-  const show = (rows) => {
-    fill(table, [
-      { title: "function" }, { title: "self ms", isNumber: true }, { title: "self %", isNumber: true },
-      { title: "total ms", isNumber: true }, { title: "calls", isNumber: true },
-    ], rows.map((one) => {
-      const name = element("button", { type: "button", className: "link", title: "Find in the flame graph" }, named(one.function));
-      name.addEventListener("click", () => flame()?.find(one.function));
-      return [name, bar(milliseconds(one.self_ms), one.self_ms / most), percent(one.self_ms, all), milliseconds(one.total_ms),
-        number(one.calls)];
-    }));
-    const rest = answer.functions.length - rows.length;
-    if (!rest) return;
-    const more = element("button", { type: "button", textContent: `Show ${number(rest)} more` });
-    more.addEventListener("click", () => show(answer.functions));
-    table.append(element("tfoot", {}, element("tr", {}, element("td", { colSpan: 5 }, more))));
-  };
-  show(answer.functions.slice(0, SHOWN));
+  fill(document.getElementById("functions"), [
+    { title: "function" }, { title: "self ms", isNumber: true }, { title: "self %", isNumber: true },
+    { title: "total ms", isNumber: true }, { title: "calls", isNumber: true },
+  ], answer.functions.map((one) => {
+    const name = element("button", { type: "button", className: "link", title: "Find in the flame graph" }, named(one.function));
+    name.addEventListener("click", () => flame()?.find(one.function));
+    return [name, bar(milliseconds(one.self_ms), one.self_ms / most), percent(one.self_ms, all), milliseconds(one.total_ms),
+      number(one.calls)];
+  }), SHOWN);
   note.textContent = `${duration(all / 1e3)} in functions, in ${counting(answer.coverage.windows, "window")}.`;
   notices(document.getElementById("notices"), [{ coverage: answer.coverage }]);
 }
@@ -199,7 +190,7 @@ await Promise.all([
   part(async () => {
     const answer = await get("anomalies", { ...view, limit: 200 });
     document.getElementById("anomalies-note").textContent = counted(answer);
-    incidents(document.getElementById("incidents"), answer);
+    incidents(document.getElementById("incidents"), answer, SHOWN);
   }),
 ]);
 document.body.dataset.state = "complete";
