@@ -4,6 +4,12 @@ import { element, fill, moment, named, number, short } from "./api.js";
 
 export const milliseconds = (value) => (value === null || value === undefined ? "–" : short(value));
 
+/** What became of a window that a span reaches into, where that is not all of it. */
+const NOT_CLOSED = {
+  recent: "The last seconds are missing, as another query closed the window just before. Load the page again for them.",
+  open: "The newest events are missing, as the open window could not be closed in time. Load the page again for them.",
+};
+
 /** Shows what the windows that were read do not tell; `before` names the side of a comparison. */
 export function notices(list, coverages) {
   list.replaceChildren(...coverages.flatMap(({ coverage, side }) => said(coverage).map(
@@ -14,13 +20,14 @@ export function notices(list, coverages) {
 function said(coverage) {
   const lines = [];
   if (!coverage.windows) {
-    lines.push(["No published window of that span has call paths. Windows are published every five minutes, or by "
-      + "scripts/cluster finalize."]);
+    lines.push(["There are no call paths in that span. Those of the open window come with its publication: every five minutes, "
+      + "or by scripts/cluster finalize."]);
   }
   if (coverage.exceeds_span) {
-    lines.push([`Call paths are kept by window, and windows count as a whole: these cover ${moment(coverage.first_ts_ns)} to `
+    lines.push([`Windows that lie in the span only in part count as a whole here: these cover ${moment(coverage.first_ts_ns)} to `
       + `${moment(coverage.last_ts_ns)}.`]);
   }
+  if (coverage.open_window in NOT_CLOSED) lines.push([NOT_CLOSED[coverage.open_window]]);
   if (coverage.sampled.length) {
     const calls = coverage.sampled.reduce((sum, process) => sum + process.calls, 0);
     const shown = coverage.sampled.slice(0, 5).flatMap((process, position) => [
