@@ -197,11 +197,10 @@ function newest(answer) {
 async function windows() {
   const { host, last: span } = chosen();
   const now = Math.floor(Date.now() / 1e3);
-  const [fleet, files, found] = await Promise.all([
-    get("hosts", { from: now - DAY_SECONDS }), get("files", { limit: 200 }),
-    get("anomalies", { from: now - span, host, limit: 500 }),
+  const [files, found] = await Promise.all([
+    get("files", { limit: 200 }), get("anomalies", { from: now - span, host, limit: 500 }),
+    get("hosts", { from: now - DAY_SECONDS }).then(hosts),
   ]);
-  hosts(fleet);
   newest(files);
   incidents = found.incidents;
   knownUntil = Math.max(
