@@ -13,7 +13,7 @@ import TraceModel
         ("/api/v1/openapi.json", .description), ("/api/v1/series", .series),
         ("/api/v1/files", .query(.files)),
         ("/api/v1/files/json/a%20b.json", .file("json/a b.json")),
-        ("/api/v1/files/", .file("")),
+        ("/api/v1/files/", .file("")), ("/api/v1/trace", .trace),
         ("/api/v1/files/..%2f..%2Fsecret", .file("../../secret")),
     ]) func aPathNamesATarget(_ path: String, _ target: ConsoleRoutes.Target) {
         #expect(ConsoleRoutes.Target(path) == target)
@@ -74,6 +74,7 @@ import TraceModel
         let others = Set(paths.keys).subtracting(
             ConsoleQueries.Endpoint.allCases.map { "/\($0.rawValue)" }
         )
+        #expect(try parameters("/trace") == TraceQuery.parameters)
         #expect(others == ["/files/{kind}/{name}", "/openapi.json", "/series", "/trace"])
     }
 

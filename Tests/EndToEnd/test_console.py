@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 import socket
+import subprocess
 import time
 import urllib.parse
 
@@ -15,7 +16,7 @@ import pytest
 from check_trace import check
 from cluster import ROOT, free_port, wait_until
 from outputs import assert_holds_exactly
-from test_profile import Program, profiles, read_pprof
+from test_profile import START_NS, Program, profiles, read_pprof
 from traffic import RESOURCES, Traffic
 
 LIMIT = re.compile(rb'("metadata":\{"resource":"all","server":"[^"]*",(?:"\w+_ns":\d+,)*(?:"pid":\d+,)?(?:"host":"[^"]*",)?)')
@@ -120,7 +121,7 @@ def test_every_answer_is_as_described(console, sent):
     assert conforms({"files": [{"name": 1}], "bytes": 0}, schema, description)
 
 
-def test_hosts_processes_and_summaries_are_those_that_were_sent(console, sent):
+def test_hosts_processes_and_summaries_are_those_that_were_sent(stopped, console, sent):
     hosts = {host["host"]: host for host in console.get("hosts")["hosts"]}
     assert set(hosts) == {"web-1", "db-1"}
     assert sum(host["events"] for host in hosts.values()) == sent.events
@@ -136,6 +137,16 @@ def test_hosts_processes_and_summaries_are_those_that_were_sent(console, sent):
     }
     one = console.get("processes", host="db-1", pid=4002)["processes"]
     assert [(process["host"], process["pid"]) for process in one] == [("db-1", 4002)]
+
+    for endpoint, parameters, arguments in (
+        ("hosts", {}, []),
+        ("processes", {"host": "db-1", "limit": 2}, ["--host", "db-1", "--rows", "2"]),
+        ("processes", {"to": "1760000000"}, ["--to", "1760000000"]),
+    ):
+        printed = stopped.tracectl(endpoint, "--data", str(stopped.data), "--json", *arguments).stdout
+        assert console.get(endpoint, **parameters) == json.loads(printed)
+    table = stopped.tracectl("hosts", "--data", str(stopped.data)).stdout.splitlines()
+    assert len(table) == 3 and table[1].endswith("db-1") and table[2].endswith("web-1")
 
     summaries = {entry["resource"]: entry for entry in console.get("summary", top=2)["summaries"]}
     assert {name: entry["events"] for name, entry in summaries.items()} == {
@@ -253,18 +264,27 @@ def test_call_paths_are_those_of_tracectl(stopped, console, contract):
     def by_tracectl(*arguments):
         return stopped.tracectl(*arguments, "--data", str(stopped.data)).stdout
 
+    def by_console(endpoint, **parameters):
+        """The answer without what became of the open window, which tracectl leaves alone."""
+        answer = console.get(endpoint, **parameters)
+        for name in ("coverage", "against"):
+            assert name not in answer or answer[name].pop("open_window") in ("apart", "closed", "recent")
+        return answer
+
     first, second = [path.name.removeprefix("profile_").removesuffix(".pb.gz") for path in profiles(stopped)]
     end = f"{max(program.now.values()) / 1e9 + 1:.3f}"
+    part = [f"{START_NS / 1e9 + offset:.3f}" for offset in (0.01, 0.02)]
     for parameters, arguments in (
         ({}, []),
+        ({"from": part[0], "to": part[1]}, ["--from", part[0], "--to", part[1]]),
         ({"host": "web-2", "pid": 4003}, ["--host", "web-2", "--pid", "4003"]),
         ({"from": "1760000000", "to": end}, ["--from", "1760000000", "--to", end]),
         ({"window": second}, ["--window", second]),
     ):
-        assert console.get("top", by="calls", **parameters) == json.loads(
+        assert by_console("top", by="calls", **parameters) == json.loads(
             by_tracectl("top", "--json", "--by", "calls", "--rows", "100", *arguments)
         )
-        assert console.get("flame", **parameters) == json.loads(by_tracectl("flame", "--json", *arguments))
+        assert by_console("flame", **parameters) == json.loads(by_tracectl("flame", "--json", *arguments))
         for form in ("folded", "speedscope", "svg"):
             query = urllib.parse.urlencode({"format": form, **parameters})
             status, headers, body = console.request(f"/api/v1/flame?{query}")
@@ -280,10 +300,10 @@ def test_call_paths_are_those_of_tracectl(stopped, console, contract):
 
     tree = console.get("flame")
     assert tree["total_ns"] == sum(nanoseconds for _, nanoseconds in program.sums().values())
-    assert console.get("diff", a=first, b=second) == json.loads(
+    assert by_console("diff", a=first, b=second) == json.loads(
         by_tracectl("diff", "--json", "--rows", "100", "--window", second, "--against-window", first)
     )
-    hosts = console.get("diff", a="..@web-1", b=f"1760000000..{end}@web-2")
+    hosts = by_console("diff", a="..@web-1", b=f"1760000000..{end}@web-2")
     assert hosts["against"]["self_ms"] * 1e6 == pytest.approx(
         sum(nanoseconds for (host, *_), (_, nanoseconds) in program.sums().items() if host == "web-1")
     )
@@ -326,8 +346,8 @@ def test_traces_that_nobody_reads_end(stopped, console, contract):
     """A client that goes away in the middle frees the thread; one that reads slowly leaves others theirs."""
     stub = contract.services.TracerServiceStub(stopped.channel())
     traffic = Traffic(contract.messages)
-    for _ in range(8):
-        assert stub.SendTraceBatch(traffic.batch(rounds=2000), timeout=60).success
+    for _ in range(3):
+        assert stub.SendTraceBatch(traffic.batch(rounds=600), timeout=60).success
     stopped.run("finalize")
     host, port = console.address.split(":")
 
@@ -348,6 +368,61 @@ def test_traces_that_nobody_reads_end(stopped, console, contract):
         for client in slow:
             client.close()
     wait_until(lambda: console.request("/api/v1/trace?limit=65536")[0] == 200, "a trace after others have ended")
+
+
+def test_a_span_up_to_now_has_what_was_just_sent(stopped, console, contract):
+    """The open window is closed for it, at most every ten seconds, and the answer says so."""
+    stub = contract.services.TracerServiceStub(stopped.channel())
+
+    def send():
+        now = int(time.time() * 1e6)
+        assert stub.SendTraceBatch(Traffic(contract.messages, clock_us=now).batch(rounds=1), timeout=30).success
+        return now / 1e6
+
+    began = time.monotonic()
+    now = send()
+    answer = console.get("top", **{"from": f"{now - 1:.3f}", "to": f"{now + 60:.3f}"})
+    assert answer["coverage"]["open_window"] == "closed" and time.monotonic() - began < 10
+    assert {row["function"]: row["calls"] for row in answer["functions"]} == {"compute": 1, "helper<int>": 1}
+    later = send()
+    answer = console.get("top", **{"from": f"{now - 1:.3f}"})
+    assert time.monotonic() - began > 10 or answer["coverage"]["open_window"] == "recent"
+    # Once the time is over, a trace has both.
+    def of_both():
+        status, headers, body = console.request(f"/api/v1/trace?from={now - 1:.3f}")
+        assert status == 200 and headers["trace-open-window"] in ("closed", "recent")
+        metadata = json.loads(body)["metadata"]
+        return headers["trace-open-window"] == "closed" and metadata["events"]["function"] == 8
+    wait_until(of_both, "the second batch in a trace", 30)
+    assert console.get("flame", to=f"{later - 600:.3f}")["coverage"]["open_window"] == "apart"
+
+
+def test_findings_are_followed(stopped, console, contract):
+    """tracectl anomalies --follow prints those of windows that are there, then those of further ones."""
+    stub = contract.services.TracerServiceStub(stopped.channel())
+
+    def publish(begin):
+        batch = contract.messages.TraceBatch(semantics=contract.messages.CUMULATIVE, host="web-1")
+        for kind, second in ((0, begin), (1, begin + 5)):
+            batch.trace_data.add(timestamp=f"{second}", event_type=kind, cookie=begin, function_name="f", pid=9, tgid=7)
+        assert stub.SendTraceBatch(batch, timeout=30).success
+        stopped.run("finalize")
+
+    publish(1_760_000_000)
+    follower = subprocess.Popen(
+        [stopped.programs / "tracectl", "anomalies", "--follow", "--json", "--rule", "slow_call", "--data", stopped.data],
+        stdout=subprocess.PIPE, text=True,
+    )
+    try:
+        assert json.loads(follower.stdout.readline())["ts"] == 1_760_000_005_000_000
+        publish(1_760_000_100)
+        assert json.loads(follower.stdout.readline())["ts"] == 1_760_000_105_000_000
+        # It ends where nobody reads any more.
+        follower.stdout.close()
+        assert follower.wait(timeout=30) == 0
+    finally:
+        follower.kill()
+        follower.wait()
 
 
 def test_anomalies_are_grouped_into_incidents(stopped, console, contract):

@@ -512,6 +512,11 @@
     /// Time after which a trace ends where it is, and time after which its connection is closed.
     package static let consoleTraceMakingSeconds = 30.0
     package static let consoleTraceSeconds = 60.0
+    /// The least interval between two windows that queries close, the time that closing one may take, and the time from a
+    /// window's end to its files.
+    package static let consoleFinalizeSpacingSeconds = 10
+    package static let consoleFinalizeSeconds = 5
+    package static let consolePublishingSeconds: Int64 = 30
     /// Bytes of a trace that wait for its client.
     package static let consolePipeBytes = 512 << 10
     /// Size of a summary file that a query reads.
@@ -544,6 +549,8 @@
     package static let catOpeningsMax = 65_536
     /// Call paths of all windows that the tools add up; those beyond count under `(other)`.
     package static let profileNodesMax = 1_000_000
+    /// Traces of windows that a span covers only in part; where they are larger, such windows count as a whole.
+    package static let profileEventBytesMax = 256 << 20
     /// Names in the profiles read.
     package static let profileNamesBytesMax = 64 << 20
     /// Processes without call paths that are named.
@@ -686,6 +693,7 @@
         precondition(httpStallSeconds < httpReplySeconds)
         precondition(consoleWaitSeconds < consoleQuerySeconds)
         precondition(consoleTracesMax < consoleQueriesMax, "other queries go on beside traces")
+        precondition(Double(consoleFinalizeSeconds) < consoleQuerySeconds)
         precondition(consoleTraceMakingSeconds < consoleTraceSeconds)
         precondition(
             consoleQueriesMax * summaryReadBytesMax + consoleHeldBytesMax < consoleMemoryBytesMax,

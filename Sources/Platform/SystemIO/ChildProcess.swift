@@ -19,14 +19,29 @@ package struct ChildProcess: Sendable {
 
     private let pid: pid_t
 
-    /// Starts `program`, a path, with these arguments behind its name.
+    /// Starts `program`, a path, with these arguments behind its name. Its standard output goes to standard error, or
+    /// nowhere.
     /// - Throws: `SystemError` where there is no such program, or no process can be made.
-    package init(_ program: String, _ arguments: [String]) throws(SystemError) {
+    package init(
+        _ program: String,
+        _ arguments: [String],
+        discardsOutput: Bool = false
+    ) throws(SystemError) {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-        unsafe posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO)
+        if discardsOutput {
+            unsafe posix_spawn_file_actions_addopen(
+                &actions,
+                STDOUT_FILENO,
+                "/dev/null",
+                O_WRONLY,
+                0
+            )
+        } else {
+            unsafe posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO)
+        }
         _ = unsafe trace_close_from(&actions, STDERR_FILENO + 1)
         let words = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
         defer { for index in unsafe words.indices { unsafe free(words[index]) } }

@@ -38,7 +38,12 @@ struct TraceConsole: ParsableCommand {
                 ? .local(try PerfettoPages(ofProgram: program)) : .elsewhere(url: perfettoUi)
             try FileSystem.changeDirectory(to: data)
             let console = try Console(
-                Console.Configuration(address: address, pages: pages, perfettoUI: perfettoUI),
+                Console.Configuration(
+                    address: address,
+                    pages: pages,
+                    perfettoUI: perfettoUI,
+                    tracectl: "\(FileSystem.parent(of: program))/tracectl"
+                ),
                 log: log
             )
             // For tools that know only the data directory.
@@ -58,6 +63,7 @@ struct TraceConsole: ParsableCommand {
         }
     }
 
+    /// The path of this program.
     private var program: String { FileSystem.linkTarget("/proc/self/exe") ?? "/" }
 
     private func readPages() throws -> ConsolePages {

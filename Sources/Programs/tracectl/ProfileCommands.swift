@@ -10,9 +10,9 @@ extension FunctionTotals.Order: ExpressibleByArgument {}
 struct ProfileOptions: ParsableArguments {
     /// For the discussion of commands over call paths.
     static let help = """
-        Reads output/profile in the data directory, in bounded memory; the cluster need not run. Windows that \
-        overlap the span count as a whole, and what they cover is said where that is more. The open window is not \
-        included: tracectl finalize closes it. Time goes to the innermost call of each thread, so self times add up \
+        Reads output/profile in the data directory, in bounded memory; the cluster need not run. Of windows that lie in \
+        the span only in part, the events in the traces count; where these are larger than 256 MB, such windows count as \
+        a whole, and what they cover is said. The open window is not included: tracectl finalize closes it. Time goes to the innermost call of each thread, so self times add up \
         to the time in which threads had a call open. Processes whose agents send only some of their calls have no \
         paths; they are named on standard error.
 

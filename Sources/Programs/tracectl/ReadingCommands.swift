@@ -159,6 +159,7 @@ struct AnomaliesCommand: ParsableCommand {
               tracectl anomalies --from '2026-05-01 14:00:00'
               tracectl anomalies --rule slow_call --host web-1
               tracectl anomalies --resource memory --json | jq .message
+              tracectl anomalies --follow
 
             \(SourceOptions.help)
 
@@ -183,7 +184,12 @@ struct AnomaliesCommand: ParsableCommand {
 
     @Flag(help: "Print one JSON object per line and nothing else.") var json = false
 
+    @Flag(help: "Go on with those of further windows as they are finalized.") var follow = false
+
     func validate() throws {
+        if follow, source.objectStore != nil {
+            throw ValidationError("--follow reads the files of a data directory, not an object store")
+        }
         guard let rule, !AnomalyRun.ruleNames.contains(rule) else { return }
         let rules = AnomalyRun.ruleNames.joined(separator: ", ")
         throw ValidationError("There is no rule \(rule). The rules are: \(rules)")
@@ -198,6 +204,11 @@ struct AnomaliesCommand: ParsableCommand {
         selection.host = host
         selection.pid = pid
         let format: AnomalyRun.Format = json ? .json : .table(try zone.rules())
+        if follow {
+            let directory = source.data.directory
+            return try AnomalyRun(dataDirectory: directory, selection: selection, format: format)
+                .follow()
+        }
         let count = try source.read(
             StoredResults.Selection(
                 ["anomalies"],

@@ -2,6 +2,7 @@ import Glibc
 package import HTTPServing
 package import Logging
 import SystemIO
+import TraceFiles
 import TraceModel
 
 /// Runs the console: pages and an API over what the cluster has written. It only reads, and whatever happens to it, taking
@@ -15,8 +16,16 @@ package final class Console: Sendable {
         let pages: ConsolePages
         /// The Perfetto UI in which pages open traces.
         let perfettoUI: PerfettoUI
+        /// The path of the program that closes the open window.
+        let tracectl: String
 
-        package init(address: ServingAddress, pages: ConsolePages, perfettoUI: PerfettoUI) {
+        package init(
+            address: ServingAddress,
+            pages: ConsolePages,
+            perfettoUI: PerfettoUI,
+            tracectl: String
+        ) {
+            self.tracectl = tracectl
             self.address = address
             self.pages = pages
             self.perfettoUI = perfettoUI
@@ -53,9 +62,14 @@ package final class Console: Sendable {
             waitingMax: Limits.httpConnectionsMax,
             waitSeconds: Limits.httpProgressSeconds
         )
+        let openWindow = OpenWindow(program: configuration.tracectl)
         let routes = ConsoleRoutes(
             pages: configuration.pages,
-            queries: ConsoleQueries(perfettoUI: configuration.perfettoUI.url),
+            queries: ConsoleQueries(
+                perfettoUI: configuration.perfettoUI.url,
+                catalog: WindowCatalog(windowsMax: Limits.consoleWindowsMax),
+                openWindow: openWindow
+            ),
             delivery: FileDelivery(reads),
             perfetto: configuration.perfettoUI.pages,
             threads: queries,

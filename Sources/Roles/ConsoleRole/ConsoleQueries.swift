@@ -11,6 +11,8 @@ struct QueryAnswer: Sendable {
     let type: String
     /// The name under which a browser saves it; nil if it is shown.
     let name: String?
+    /// What it has of the open window; nil if that is not of interest.
+    var openWindow: OpenWindow.State?
 
     init(_ bytes: [UInt8], type: String = "application/json", name: String? = nil) {
         self.bytes = bytes
@@ -51,10 +53,15 @@ struct ConsoleQueries: Sendable {
         }
     }
 
-    private let catalog = WindowCatalog()
+    let catalog: WindowCatalog
+    let openWindow: OpenWindow
     private let perfettoUI: String
 
-    init(perfettoUI: String) { self.perfettoUI = perfettoUI }
+    init(perfettoUI: String, catalog: WindowCatalog, openWindow: OpenWindow) {
+        self.perfettoUI = perfettoUI
+        self.openWindow = openWindow
+        self.catalog = catalog
+    }
 
     /// Returns an endpoint's answer. Blocks.
     /// - Throws: `QueryFailure`; `TraceError` for wrong parameters, damaged files, and an aggregator that is away.
@@ -96,61 +103,11 @@ struct ConsoleQueries: Sendable {
 
     // MARK: hosts, processes
 
-    /// A host that has sent events.
-    private struct Host: Encodable {
-        let host: String
-        let firstTsNs: EpochNanoseconds
-        let lastTsNs: EpochNanoseconds
-        let events: UInt64
-        let processes: Int
-        let resources: [String]
-    }
-
-    /// The answer of `hosts`.
-    private struct HostsAnswer: Encodable {
-        let hosts: [Host]
-        let windows: Int
-        let complete: Bool
-    }
-
     private func hosts(
         _ parameters: QueryParameters,
         _ context: QueryContext
     ) throws -> QueryAnswer {
-        let tally = try fleet(try parameters.span(), context)
-        var groups: [[UInt8]: [FleetTally.Process]] = [:]
-        for (key, process) in tally.processes { groups[key.host, default: []].append(process) }
-        let hosts = groups.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { host, own in
-            Host(
-                host: Self.text(host),
-                firstTsNs: own.map(\.firstSeen).min() ?? 0,
-                lastTsNs: own.map(\.lastSeen).max() ?? 0,
-                events: own.reduce(0) { $0 + $1.events },
-                processes: own.count,
-                resources: Self.names(own.reduce(into: []) { $0.formUnion($1.resources) })
-            )
-        }
-        return try Self.json(
-            HostsAnswer(hosts: hosts, windows: tally.windows, complete: tally.isComplete)
-        )
-    }
-
-    /// A process that has sent events.
-    private struct Process: Encodable {
-        let host: String
-        let pid: UInt32
-        let process: String
-        let firstTsNs: EpochNanoseconds
-        let lastTsNs: EpochNanoseconds
-        let events: UInt64
-        let resources: [String]
-    }
-
-    /// The answer of `processes`.
-    private struct ProcessesAnswer: Encodable {
-        let processes: [Process]
-        let windows: Int
-        let complete: Bool
+        try Self.json(HostsReport(try fleet(parameters, context)))
     }
 
     private func processes(
@@ -158,56 +115,21 @@ struct ConsoleQueries: Sendable {
         _ context: QueryContext
     ) throws -> QueryAnswer {
         let pid = try parameters.processID()
-        let host = parameters.text("host").map { Array($0.utf8) }
-        let limit = try parameters.count(
-            "limit",
-            standard: 1_000,
-            max: Limits.consoleProcessesMax
-        )
-        let tally = try fleet(try parameters.span(), context)
-        let wanted = tally.processes.filter { key, _ in
-            (pid.map { key.pid == $0 } ?? true) && (host.map { key.host == $0 } ?? true)
-        }
-        let sorted = wanted.sorted {
-            if $0.value.events != $1.value.events { return $0.value.events > $1.value.events }
-            if $0.key.host != $1.key.host {
-                return $0.key.host.lexicographicallyPrecedes($1.key.host)
-            }
-            return $0.key.pid < $1.key.pid
-        }
-        let processes = sorted.prefix(limit).map { key, process in
-            Process(
-                host: Self.text(key.host),
-                pid: key.pid,
-                process: Self.text(process.name),
-                firstTsNs: process.firstSeen,
-                lastTsNs: process.lastSeen,
-                events: process.events,
-                resources: Self.names(process.resources)
-            )
-        }
+        let limit = try parameters.count("limit", standard: 1_000, max: Limits.consoleProcessesMax)
+        let tally = try fleet(parameters, context)
         return try Self.json(
-            ProcessesAnswer(
-                processes: processes,
-                windows: tally.windows,
-                complete: tally.isComplete && sorted.count <= limit
-            )
+            ProcessesReport(tally, host: parameters.text("host"), pid: pid, limit: limit)
         )
     }
 
-    private func fleet(_ span: QuerySpan, _ context: QueryContext) throws -> FleetTally {
-        let reading = try catalog.read(context)
-        var tally = FleetTally()
-        if !reading.isComplete { tally.leaveOut() }
-        for window in reading.windows where window.overlaps(span) {
-            try context.check()
-            if let summary = try WindowCatalog.summary(of: window) { tally.add(summary) }
-        }
-        return tally
-    }
-
-    private static func names(_ resources: Set<Resource>) -> [String] {
-        Resource.allCases.filter(resources.contains).map(\.name)
+    private func fleet(
+        _ parameters: QueryParameters,
+        _ context: QueryContext
+    ) throws -> FleetTally {
+        let span = try parameters.span()
+        let check = { try context.check() }
+        let reading = try catalog.read(checkCancelled: check)
+        return try FleetTally(reading, from: span.from, to: span.to, checkCancelled: check)
     }
 
     // MARK: anomalies
@@ -227,13 +149,11 @@ struct ConsoleQueries: Sendable {
         let limit = try parameters.count("limit", standard: 500, max: Limits.consoleIncidentsMax)
         // Read before the catalog: a window that is published in between is in the catalog, and left out here.
         let live = try? AggregatorClient.body(of: "/api/v1/findings")
-        let reading = try catalog.read(context)
+        let reading = try catalog.read(checkCancelled: { try context.check() })
         let files = reading.windows.reversed().filter { window in
-            window.overlaps(span)
+            window.overlaps(from: span.from, to: span.to)
                 && (selection.resource.map { $0 == window.window.resource } ?? true)
-        }.flatMap(\.files).filter {
-            $0.kind == "anomalies" && $0.name.contains(".jsonl")
-        }
+        }.flatMap(\.files).filter(\.hasFindings)
         var list = IncidentList(limit: limit)
         var lines = 0
         try context.check()
@@ -301,7 +221,7 @@ struct ConsoleQueries: Sendable {
             standard: Limits.summaryTopRows,
             max: Limits.consoleTopRowsMax
         )
-        let reading = try catalog.read(context)
+        let reading = try catalog.read(checkCancelled: { try context.check() })
         var text = RawBuffer()
         text.append("{\"summaries\":[")
         var isFirst = true
@@ -310,9 +230,11 @@ struct ConsoleQueries: Sendable {
             var windows = 0
             // Later windows come later, so that numbers which describe the end of a window are those of the last one.
             for window in reading.windows.reversed()
-            where window.window.resource == resource && window.overlaps(span) {
+            where window.window.resource == resource
+                && window.overlaps(from: span.from, to: span.to)
+            {
                 try context.check()
-                guard let summary = try WindowCatalog.summary(of: window),
+                guard let summary = try window.readSummary(),
                     summary.resource == resource
                 else { continue }
                 merged.merge(summary, isLater: true)
@@ -368,11 +290,13 @@ struct ConsoleQueries: Sendable {
         }
         let kind = parameters.text("kind")
         let limit = try parameters.count("limit", standard: 1_000, max: Limits.consoleFilesMax)
-        let reading = try catalog.read(context)
+        let reading = try catalog.read(checkCancelled: { try context.check() })
         var files: [File] = []
         var isComplete = reading.isComplete
         search: for window in reading.windows
-        where window.overlaps(span) && (resource.map { $0 == window.window.resource } ?? true) {
+        where window.overlaps(from: span.from, to: span.to)
+            && (resource.map { $0 == window.window.resource } ?? true)
+        {
             for file in window.files where kind.map({ $0 == file.kind }) ?? true {
                 // Files of all hosts are of this one, too.
                 if let host, let own = file.host, own != host { continue }
@@ -389,8 +313,8 @@ struct ConsoleQueries: Sendable {
                         bytes: file.bytes,
                         host: file.host.flatMap(Self.decoded),
                         finalAt: window.window.finalAt,
-                        firstTsNs: window.head?.firstTsNs,
-                        lastTsNs: window.head?.lastTsNs,
+                        firstTsNs: window.head?.firstTs,
+                        lastTsNs: window.head?.lastTs,
                         events: window.head?.events
                     )
                 )

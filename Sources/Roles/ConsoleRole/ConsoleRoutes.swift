@@ -34,7 +34,7 @@ struct ConsoleRoutes: Sendable {
         self.delivery = delivery
         self.perfetto = perfetto
         self.threads = threads
-        trace = TraceQuery(threads)
+        trace = TraceQuery(threads, queries.catalog, queries.openWindow)
         self.log = log
     }
 
@@ -160,6 +160,7 @@ struct ConsoleRoutes: Sendable {
         }
         var headers: HTTPFields = [.cacheControl: "no-store", .vary: "Accept-Encoding"]
         if compressed != nil { headers[.contentEncoding] = "gzip" }
+        answer.openWindow?.add(to: &headers)
         if let name = answer.name {
             headers[.contentDisposition] = "attachment; filename=\"\(name)\""
         }

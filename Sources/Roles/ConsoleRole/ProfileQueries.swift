@@ -8,12 +8,14 @@ extension ConsoleQueries {
         let selection = try parameters.profileSelection()
         let order = try parameters.choice("by", FunctionTotals.Order.self, standard: .`self`)
         let limit = try functionLimit(parameters)
+        let state = try closeWindow(upTo: selection, context)
         let paths = try Self.paths(selection, context)
         return try Self.json(
             TopReport(
-                coverage: ProfileCoverage(paths, selection),
+                coverage: ProfileCoverage(paths, selection, openWindow: state.rawValue),
                 functions: FunctionTotals.top(limit, by: order, in: paths)
-            )
+            ),
+            state
         )
     }
 
@@ -21,22 +23,27 @@ extension ConsoleQueries {
         let before = try parameters.comparedSelection("a")
         let after = try parameters.comparedSelection("b")
         let limit = try functionLimit(parameters)
+        let state = try closeWindow(upTo: Self.later(before, after), context)
         let old = try Self.paths(before, context)
         let new = try Self.paths(after, context)
         return try Self.json(
             DiffReport(
-                against: ProfileCoverage(old, before),
-                coverage: ProfileCoverage(new, after),
+                against: ProfileCoverage(old, before, openWindow: state.rawValue),
+                coverage: ProfileCoverage(new, after, openWindow: state.rawValue),
                 functions: FunctionDifference.all(from: old, to: new).prefix(limit)
-            )
+            ),
+            state
         )
     }
 
     func flame(_ parameters: QueryParameters, _ context: QueryContext) throws -> QueryAnswer {
         let selection = try parameters.profileSelection()
         let format = try parameters.choice("format", FlameGraph.Format.self, standard: .json)
+        let state = try closeWindow(upTo: selection, context)
         let paths = try Self.paths(selection, context)
-        let coverage = try Self.json(ProfileCoverage(paths, selection)).bytes
+        let coverage = try Self.json(
+            ProfileCoverage(paths, selection, openWindow: state.rawValue)
+        ).bytes
         var bytes: [UInt8] = []
         try unsafe FlameGraph(paths, coverage: coverage) {
             try context.check()
@@ -49,7 +56,37 @@ extension ConsoleQueries {
             }
             unsafe bytes.append(contentsOf: $0)
         }.write(format)
-        return QueryAnswer(bytes, format)
+        var answer = QueryAnswer(bytes, format)
+        answer.openWindow = state
+        return answer
+    }
+
+    /// Closes the open window if the selection's span reaches into it.
+    private func closeWindow(
+        upTo selection: ProfileSelection,
+        _ context: QueryContext
+    ) throws -> OpenWindow.State {
+        if selection.stem != nil { return .apart }
+        let windows = try catalog.read(checkCancelled: { try context.check() }).windows
+        return try openWindow.close(upTo: selection.to, after: windows, context)
+    }
+
+    /// Returns the one of two selections that ends later.
+    private static func later(
+        _ first: ProfileSelection,
+        _ second: ProfileSelection
+    ) -> ProfileSelection {
+        if first.stem != nil { return second }
+        return second.stem != nil || first.to ?? .max > second.to ?? .max ? first : second
+    }
+
+    private static func json(
+        _ value: some Encodable,
+        _ state: OpenWindow.State
+    ) throws -> QueryAnswer {
+        var answer = try json(value)
+        answer.openWindow = state
+        return answer
     }
 
     private func functionLimit(_ parameters: QueryParameters) throws -> Int {

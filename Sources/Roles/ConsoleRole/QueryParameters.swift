@@ -101,11 +101,6 @@ struct QueryParameters {
 struct QuerySpan: Equatable, Sendable {
     var from: EpochNanoseconds?
     var to: EpochNanoseconds?
-
-    /// Returns whether events between these times may lie in the span.
-    func overlaps(_ first: EpochNanoseconds, _ last: EpochNanoseconds) -> Bool {
-        (from.map { last >= $0 } ?? true) && (to.map { first <= $0 } ?? true)
-    }
 }
 
 /// Decodes percent-encoded text of a request's target (RFC 3986).

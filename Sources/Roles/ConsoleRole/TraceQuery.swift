@@ -13,10 +13,16 @@ final class TraceQuery: Sendable {
     static let name = "trace"
 
     private let threads: QueryThreads
+    private let catalog: WindowCatalog
+    private let openWindow: OpenWindow
     private let running = Mutex(0)
 
     /// - Parameter threads: Those that run queries.
-    init(_ threads: QueryThreads) { self.threads = threads }
+    init(_ threads: QueryThreads, _ catalog: WindowCatalog, _ openWindow: OpenWindow) {
+        self.threads = threads
+        self.catalog = catalog
+        self.openWindow = openWindow
+    }
 
     /// Returns the reply, once the trace has begun. `isCompressed`: the client takes gzip.
     /// - Throws: `QueryFailure`; `TraceError` for wrong parameters and damaged files, if that is known by then.
@@ -33,9 +39,11 @@ final class TraceQuery: Sendable {
         ]
         if isCompressed { headers[.contentEncoding] = "gzip" }
         let pipe = PiecePipe()
-        if !isHead { try begin(selection, peer, pipe, isCompressed: isCompressed) }
+        let window = Shared<OpenWindow.State>()
+        if !isHead { try begin(selection, peer, pipe, window, isCompressed: isCompressed) }
         // What is wrong at the begin has a status of its own.
-        let first = FirstPiece(isHead ? [] : try await pipe.next())
+        let first = Shared<[UInt8]>(isHead ? [] : try await pipe.next())
+        if let state = window.take() { state.add(to: &headers) }
         let stream = HTTPStream {
             if let piece = first.take() { return piece }
             return try await pipe.next()
@@ -67,6 +75,7 @@ final class TraceQuery: Sendable {
         _ selection: CombinedTraceSelection,
         _ peer: HTTPPeer,
         _ pipe: PiecePipe,
+        _ window: Shared<OpenWindow.State>,
         isCompressed: Bool
     ) throws(QueryFailure) {
         // A trace takes as long as its client does, so some threads are left for other queries.
@@ -79,7 +88,7 @@ final class TraceQuery: Sendable {
         Task {
             do {
                 try await threads.run {
-                    try Self.make(selection, peer, pipe, isCompressed: isCompressed)
+                    try self.make(selection, peer, pipe, window, isCompressed: isCompressed)
                 }
                 pipe.finish(.success(()))
             } catch { pipe.finish(.failure(error)) }
@@ -87,17 +96,21 @@ final class TraceQuery: Sendable {
         }
     }
 
-    private static func make(
+    private func make(
         _ selection: CombinedTraceSelection,
         _ peer: HTTPPeer,
         _ pipe: PiecePipe,
+        _ window: Shared<OpenWindow.State>,
         isCompressed: Bool
     ) throws {
         let context = QueryContext(peer: peer, seconds: Limits.consoleTraceSeconds)
         let dueAt = WallClock.monotonic() + Int64(Limits.consoleTraceMakingSeconds * 1e9)
+        let windows = try catalog.read(checkCancelled: { try context.check() }).windows
+        window.put(try openWindow.close(upTo: selection.to, after: windows, context))
         let compressor = try isCompressed ? GzipWriter() : nil
         let trace = unsafe CombinedTrace(
             selection,
+            windows: windows,
             isOverdue: { WallClock.monotonic() >= dueAt },
             checkCancelled: { try context.check() },
             write: { bytes in
@@ -115,17 +128,18 @@ final class TraceQuery: Sendable {
     }
 }
 
-/// The piece of a body that is there before its stream.
-private final class FirstPiece: Sendable {
-    private let piece: Mutex<[UInt8]?>
+/// A value that another thread takes, once.
+private final class Shared<Value: Sendable>: Sendable {
+    private let value: Mutex<Value?>
 
-    init(_ piece: [UInt8]) { self.piece = Mutex(piece) }
+    init(_ value: Value? = nil) { self.value = Mutex(value) }
 
-    /// Returns the piece once.
-    func take() -> [UInt8]? {
-        piece.withLock { piece in
-            defer { piece = nil }
-            return piece
+    func put(_ value: Value) { self.value.withLock { $0 = value } }
+
+    func take() -> Value? {
+        value.withLock { value in
+            defer { value = nil }
+            return value
         }
     }
 }

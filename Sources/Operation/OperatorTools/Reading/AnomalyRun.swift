@@ -92,12 +92,46 @@ package struct AnomalyRun {
         return count
     }
 
-    /// Calls `write` with the text in pieces, and adds the number of findings to `count`.
-    func write(counting count: inout Int, _ write: (UnsafeRawBufferPointer) throws -> Void) throws {
+    /// Writes the findings of all windows, then those of further windows as they are published. Blocks until the
+    /// process ends or the reader closes the pipe.
+    /// - Throws: As `run`.
+    package func follow() throws {
+        try StandardOutput.checkHasOutput(dataDirectory)
+        let catalog = WindowCatalog(root: dataDirectory)
+        var seen: Set<FinalWindow> = []
+        var count = 0
+        try StandardOutput.streaming {
+            repeat {
+                let windows = try catalog.read().windows.reversed()
+                let files = windows.filter { window in
+                    !seen.contains(window.window)
+                        && selection.resource.map { $0 == window.window.resource } ?? true
+                }.flatMap(\.files).filter(\.hasFindings)
+                if !files.isEmpty {
+                    let paths = files.map { "\(dataDirectory)/\($0.path)" }
+                    try unsafe write(of: paths, counting: &count) {
+                        try unsafe StandardOutput.write($0)
+                    }
+                }
+                seen = Set(windows.map(\.window))
+            } while !StandardOutput.isClosed(within: Self.followMilliseconds)
+        }
+    }
+
+    /// The interval at which new windows are looked for.
+    private static let followMilliseconds: Int32 = 500
+
+    /// Calls `write` with the text in pieces, and adds the number of findings to `count`. `files` are those to read, in
+    /// the order of their windows; nil for all.
+    func write(
+        of files: [String]? = nil,
+        counting count: inout Int,
+        _ write: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
         var text = RawBuffer()
         var table: AnomalyTable?
         if case .table(let zone) = format { table = AnomalyTable(zone: zone, terminal: .output) }
-        try AnomalyReader(selection, root: dataDirectory).forEachFinding { line in
+        try AnomalyReader(selection, root: dataDirectory, files: files).forEachFinding { line in
             if table == nil {
                 unsafe text.append(line.bytes)
             } else {

@@ -26,6 +26,12 @@ enum StandardOutput {
         }
     }
 
+    /// Waits for so many milliseconds, or until the reader closes the pipe; returns whether it has.
+    static func isClosed(within milliseconds: Int32) -> Bool {
+        var output = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+        return unsafe poll(&output, 1, milliseconds) > 0
+    }
+
     /// Checks that a data directory has final files.
     /// - Throws: `TraceError` where it has no directory for them.
     static func checkHasOutput(_ dataDirectory: String) throws(TraceError) {

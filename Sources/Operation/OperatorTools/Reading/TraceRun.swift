@@ -85,7 +85,13 @@ package struct TraceRun {
     ) throws -> CombinedTraceReport {
         // Files of six resources are open at a time.
         _ = DescriptorLimit.raise(to: UInt(Resource.count * Limits.catFilesMax + 64))
-        return try unsafe CombinedTrace(selection, root: dataDirectory, write: write).run()
+        let windows = try WindowCatalog(root: dataDirectory).read().windows
+        return try unsafe CombinedTrace(
+            selection,
+            windows: windows,
+            root: dataDirectory,
+            write: write
+        ).run()
     }
 }
 

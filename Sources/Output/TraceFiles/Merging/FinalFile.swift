@@ -67,6 +67,8 @@ final class FinalFile {
     private(set) var columns: [UInt8] = []
     /// The host of a trace as a JSON string with its quotes; empty if the file names none.
     private(set) var host: [UInt8] = []
+    /// The stem in the names of a trace's window; empty if the file names none.
+    private(set) var stem: [UInt8] = []
     /// The number of the window of a trace; 0 if the file names none.
     private(set) var window: UInt64 = 0
 
@@ -135,8 +137,9 @@ final class FinalFile {
             let name = unsafe parser.text()
         {
             host = unsafe Array(name)
-            if parser.skip(",\"stem\":"), unsafe parser.text() != nil, parser.skip(",\"window\":") {
-                window = parser.number() ?? 0
+            if parser.skip(",\"stem\":"), let name = unsafe parser.text() {
+                stem = unsafe Array(name.dropFirst().dropLast())
+                if parser.skip(",\"window\":") { window = parser.number() ?? 0 }
             }
         }
     }

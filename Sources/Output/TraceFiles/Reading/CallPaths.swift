@@ -3,7 +3,8 @@ package import TraceModel
 
 /// Selects windows and processes in the profiles of a data directory. Nil selects everything.
 package struct ProfileSelection: Sendable, Equatable {
-    /// Inclusive bounds, in nanoseconds since the epoch. Windows that overlap them are read as a whole.
+    /// Inclusive bounds, in nanoseconds since the epoch. Of windows that lie in them only in part, the events are read,
+    /// or, where these are too many, the windows count as a whole.
     package var from: EpochNanoseconds?
     package var to: EpochNanoseconds?
     /// The stem of the only window to read.
@@ -45,6 +46,8 @@ package struct CallPaths {
     /// Each node behind its parent. Nodes of depth 0 are hosts, those of depth 1 processes.
     package private(set) var nodes: [Node] = []
     package private(set) var windows = 0
+    /// Those of which only the events in the span were counted.
+    package private(set) var windowsInPart = 0
     /// The times of the first and last event in the windows read; nil without any.
     package private(set) var covered: ClosedRange<EpochNanoseconds>?
     /// The sum of the lengths of the windows, in nanoseconds.
@@ -57,23 +60,35 @@ package struct CallPaths {
     private var numbers: [[UInt8]: Int] = [:]
     private var children: [Edge: Int] = [:]
     private var nameBytes = 0
+    /// The nodes that take what there is no room for.
+    private var beyond: Set<Int> = []
     private let nodesMax: Int
 
     init(nodesMax: Int = Limits.profileNodesMax) { self.nodesMax = nodesMax }
 
     /// Reads the profiles of a data directory; `root` is empty if it is the current directory. Files that retention
-    /// removes meanwhile are left out. Blocks. `checkCancelled` is called between samples now and then, and throws to end
+    /// removes meanwhile are left out. Events of more than `eventBytesMax` bytes are not read. Blocks. `checkCancelled` is called between samples now and then, and throws to end
     /// the reading.
     /// - Throws: `TraceError` if a file is damaged; whatever `checkCancelled` throws.
     package init(
         _ selection: ProfileSelection,
         root: String = "",
         nodesMax: Int = Limits.profileNodesMax,
-        checkCancelled: () throws -> Void = {}
+        eventBytesMax: Int = Limits.profileEventBytesMax,
+        checkCancelled: @escaping () throws -> Void = {}
     ) throws {
         self.init(nodesMax: nodesMax)
+        let parts = try EventPaths.parts(
+            of: selection,
+            root: root,
+            eventBytesMax: eventBytesMax,
+            checkCancelled: checkCancelled
+        )
+        windowsInPart = parts.windows.count
+        for var events in parts.groups { try events.add(to: &self, checkCancelled: checkCancelled) }
         try Self.forEachProfile(selection, root: root) { reader in
-            add(window: reader.span)
+            let part = parts.windows[reader.path]
+            add(window: part.map { selection.part(of: $0) } ?? reader.span)
             var isOfHost: [Int: Bool] = [:]
             var known: [Int: Int] = [:]
             var count = 0
@@ -88,7 +103,8 @@ package struct CallPaths {
                     isOfHost[sample.host] = isWanted
                     guard isWanted else { continue }
                 }
-                add(sample, of: reader, &known)
+                // Calls whose paths are not known stand in no events.
+                if part == nil || reader.isOfSampled { add(sample, of: reader, &known) }
             }
         }
     }
@@ -175,7 +191,7 @@ package struct CallPaths {
             known[number] = found
             return found
         }
-        if sample.path.count == 1, reader.strings[sample.path[0]] == CallTreeRecord.sampled {
+        if reader.isOfSampled {
             let process = Sampled(
                 host: reader.strings[sample.host],
                 process: reader.strings[sample.process],
@@ -199,25 +215,31 @@ package struct CallPaths {
 
     private mutating func add(_ path: [Int], calls: UInt64, nanoseconds: UInt64) {
         var node: Int?
-        for name in path {
-            let edge = Edge(parent: node ?? -1, name: name)
-            if let child = children[edge] {
-                node = child
-                continue
-            }
-            // Hosts and processes always have a place.
-            if nodes.count >= nodesMax, let around = node, nodes[around].parent != nil {
-                callsBeyond &+= calls
-                let other = self.name(CallTreeRecord.other)
-                let beyond = Edge(parent: around, name: other)
-                node = children[beyond] ?? append(beyond)
-                break
-            }
-            node = append(edge)
+        for name in path { node = child(name, of: node) }
+        if let node { count(calls: calls, nanoseconds: nanoseconds, at: node) }
+    }
+
+    /// Returns the node of a name below another one, or of a host. It is added where there is room; else it is `(other)`,
+    /// below which there is nothing.
+    mutating func child(_ name: Int, of parent: Int?) -> Int {
+        if let parent, beyond.contains(parent) { return parent }
+        let edge = Edge(parent: parent ?? -1, name: name)
+        if let child = children[edge] { return child }
+        // Hosts and processes always have a place.
+        guard nodes.count >= nodesMax, let parent, nodes[parent].parent != nil else {
+            return append(edge)
         }
-        guard let node else { return }
+        let other = Edge(parent: parent, name: self.name(CallTreeRecord.other))
+        let child = children[other] ?? append(other)
+        beyond.insert(child)
+        return child
+    }
+
+    /// Adds calls and time to a node.
+    mutating func count(calls: UInt64, nanoseconds: UInt64, at node: Int) {
         nodes[node].calls &+= calls
         nodes[node].selfNanoseconds &+= nanoseconds
+        if beyond.contains(node) { callsBeyond &+= calls }
     }
 
     private mutating func append(_ edge: Edge) -> Int {
@@ -226,7 +248,8 @@ package struct CallPaths {
         return nodes.count - 1
     }
 
-    private mutating func name(_ bytes: [UInt8]) -> Int {
+    /// Returns the number of a name.
+    mutating func name(_ bytes: [UInt8]) -> Int {
         if let known = numbers[bytes] { return known }
         // Beyond the bound, further names are one.
         if nameBytes > Limits.profileNamesBytesMax, bytes != CallTreeRecord.other {

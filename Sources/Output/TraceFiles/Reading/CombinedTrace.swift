@@ -126,6 +126,7 @@ package final class CombinedTrace {
     private static let rowsUnchecked = 1_024
 
     private let selection: CombinedTraceSelection
+    private let windows: [CatalogWindow]
     private let root: String
     private let filesMax: Int
     private let isOverdue: () -> Bool
@@ -147,12 +148,14 @@ package final class CombinedTrace {
     /// The time of the last event that was written.
     private var lastTs: EpochNanoseconds?
 
-    /// Reads from the data directory `root`; empty if it is the current directory. `filesMax` limits the files of one
+    /// Reads from the data directory `root`; empty if it is the current directory. Of `windows`, files that end before the
+    /// time span are not read to find that out. `filesMax` limits the files of one
     /// resource that overlap in time. Once `isOverdue` returns true, the trace ends as at the size's limit, and nothing
     /// more is counted. `checkCancelled` is called after every thousand rows that are read, also of those
     /// that are not selected, and throws to end the reading.
     package init(
         _ selection: CombinedTraceSelection,
+        windows: [CatalogWindow] = [],
         root: String = "",
         filesMax: Int = Limits.catFilesMax,
         isOverdue: @escaping () -> Bool = { false },
@@ -161,6 +164,7 @@ package final class CombinedTrace {
     ) {
         precondition(selection.bytesMax.map { $0 >= Limits.traceBytesMin } ?? true)
         self.selection = selection
+        self.windows = windows
         self.root = root
         self.filesMax = filesMax
         self.isOverdue = isOverdue
@@ -241,13 +245,70 @@ package final class CombinedTrace {
         if rowsRead % Self.rowsUnchecked == 0 { try checkCancelled() }
     }
 
+    /// A trace, as far as it matters for what has to be read.
+    private struct NeededFile {
+        let path: String
+        let host: UInt64
+        let window: UInt64
+        /// Whether it has events at or after the begin of the time span.
+        let reaches: Bool
+        /// Whether its first event is after the end of the time span.
+        let isLater: Bool
+    }
+
+    /// Returns the traces of a resource that end before the time span, by their paths, with their hosts.
+    private func earlyFiles(
+        of resource: Resource
+    ) throws -> [String: (host: [UInt8], file: NeededFile)] {
+        guard let from = selection.from else { return [:] }
+        var found: [String: (host: [UInt8], file: NeededFile)] = [:]
+        for window in windows where window.window.resource == resource {
+            guard try ends(window, before: from) else { continue }
+            for file in window.files where file.kind == "json" {
+                guard let host = file.host else { continue }
+                let path = absolute(file.path)
+                let needed = NeededFile(
+                    path: path,
+                    host: unsafe host.withUnsafeBytes { unsafe Slot.hash(host: $0) },
+                    window: window.window.window,
+                    reaches: false,
+                    isLater: false
+                )
+                found[path] = (host, needed)
+            }
+        }
+        return found
+    }
+
+    /// Returns whether all rows of a window are before `ts`. Anomalies may be later than its last event: a call that does
+    /// not end is found while nothing happens.
+    private func ends(_ window: CatalogWindow, before ts: EpochNanoseconds) throws -> Bool {
+        guard let last = window.head?.lastTs, last < ts else { return false }
+        let silence = EpochNanoseconds(Limits.windowSecondsMax) * 1_000_000_000
+        guard ts &- last <= silence else { return true }
+        for file in window.files where file.hasFindings {
+            guard let findings = try FinalFile(absolute(file.path), .anomalies, rank: 0) else {
+                continue
+            }
+            while try findings.next() { if findings.ts >= ts { return false } }
+        }
+        return true
+    }
+
+    private func absolute(_ path: String) -> String { root.isEmpty ? path : "\(root)/\(path)" }
+
     /// Returns the paths of the traces that contain selected rows, in order. Adds their hosts and names.
     private func neededPaths(of resource: Resource) throws -> [String] {
         let hostTexts = RowSelection(from: nil, to: nil, pid: nil, host: selection.host)
             .hostTexts(.json)
         let from = selection.from ?? .min
-        var found: [(path: String, host: UInt64, tail: TraceTail)] = []
+        let early = try earlyFiles(of: resource)
+        var found: [NeededFile] = []
         for path in try FinalFile.paths(of: .json, resource, root: root) {
+            if let known = early[path] {
+                if hostTexts?.contains(known.host) ?? true { found.append(known.file) }
+                continue
+            }
             let tail = try TraceTail(path, until: selection.to, onRow: rowRead) { tail, name in
                 guard tail.reaches(from), hostTexts?.contains(tail.host) ?? true else { return }
                 processes.add(name, host: tail.hostHash)
@@ -255,20 +316,28 @@ package final class CombinedTrace {
             guard let tail, hostTexts?.contains(tail.host) ?? true else { continue }
             let host = tail.hostHash
             if tail.reaches(from), tail.lastTs != nil { processes.add(host: host, name: tail.host) }
-            found.append((path, host, tail))
+            found.append(
+                NeededFile(
+                    path: path,
+                    host: host,
+                    window: tail.window,
+                    reaches: tail.reaches(from),
+                    isLater: tail.lastTs == nil
+                )
+            )
         }
         guard resource == .function else {
-            return found.filter { $0.tail.reaches(from) && $0.tail.lastTs != nil }.map(\.path)
+            return found.filter { $0.reaches && !$0.isLater }.map(\.path)
         }
         // Names of windows that end within one second do not sort by window. The sort is stable.
-        found.sort { $0.tail.window < $1.tail.window }
+        found.sort { $0.window < $1.window }
         /// Of each host the first file that is needed: the first that reaches into the time span, as it repeats the calls
         /// that were open at its begin; else the last file, where calls may still be open.
         var first: [UInt64: Int] = [:]
         var reached: Set<UInt64> = []
         for (position, file) in found.enumerated() where !reached.contains(file.host) {
             first[file.host] = position
-            if file.tail.reaches(from) { reached.insert(file.host) }
+            if file.reaches { reached.insert(file.host) }
         }
         firstFiles = first.mapValues { found[$0].path }
         return found.enumerated().filter { $0.offset >= first[$0.element.host] ?? 0 }.map(

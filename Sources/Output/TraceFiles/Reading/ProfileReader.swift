@@ -22,6 +22,11 @@ final class ProfileReader {
     private(set) var sample = Sample()
     private(set) var strings: [[UInt8]] = []
 
+    /// Whether the sample is of a process whose agent sends only some of its calls.
+    var isOfSampled: Bool {
+        sample.path.count == 1 && strings[sample.path[0]] == CallTreeRecord.sampled
+    }
+
     private let reader: RecordReader
     private var stringBytes = 0
     private var begin: EpochNanoseconds?

@@ -11,6 +11,8 @@ package struct ProfileCoverage: Encodable, Sendable {
     }
 
     let windows: Int
+    /// Those of which only the events in the span count.
+    let windowsInPart: Int
     let firstTsNs: EpochNanoseconds?
     let lastTsNs: EpochNanoseconds?
     /// Whether the windows have events outside of the span that was asked for.
@@ -18,9 +20,13 @@ package struct ProfileCoverage: Encodable, Sendable {
     let selfMs: Double
     let sampled: [Process]
     let callsBeyond: UInt64
+    /// What became of the open window; nil where nobody asked for it.
+    let openWindow: String?
 
-    package init(_ paths: CallPaths, _ selection: ProfileSelection) {
+    package init(_ paths: CallPaths, _ selection: ProfileSelection, openWindow: String? = nil) {
+        self.openWindow = openWindow
         windows = paths.windows
+        windowsInPart = paths.windowsInPart
         firstTsNs = paths.covered?.lowerBound
         lastTsNs = paths.covered?.upperBound
         exceedsSpan = paths.exceeds(from: selection.from, to: selection.to)

@@ -124,6 +124,24 @@ struct SpanCalls {
         }
     }
 
+    /// Calls `body` with each open call and its thread, outer calls before inner ones. Names are JSON text.
+    func forEachOpen(
+        _ body: (
+            _ call: (name: UnsafeRawBufferPointer, cookie: Int64, ts: EpochNanoseconds),
+            _ thread: (host: UInt64, pid: UInt32, tid: UInt32)
+        ) throws -> Void
+    ) rethrows {
+        for (thread, slice) in openCalls {
+            let name = threads[thread]?.name(of: slice) ?? []
+            try unsafe name.withUnsafeBytes { name in
+                try unsafe body(
+                    (name, slice.cookie, slice.ts),
+                    (thread.host, thread.pid, thread.tid)
+                )
+            }
+        }
+    }
+
     /// Open calls ordered by the time at which they began, then by the order of their rows.
     private var openCalls: [(thread: Thread, slice: OpenSlices.Slice)] {
         threads.flatMap { thread, calls in calls.slices.map { (thread, $0) } }.sorted {
