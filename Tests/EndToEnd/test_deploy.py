@@ -174,6 +174,23 @@ def test_a_stop_drains_and_ends_everything_in_order(services, reached, contract)
     assert_holds_exactly(reached.data, traffic)
 
 
+def test_a_supervisor_that_does_not_read_holds_nobody_up(services, reached, contract):
+    """Its queue of notifications is full from the begin on; signs of life are left out then."""
+    for service in services.values():
+        service.forget()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    client.sendto(b"WATCHDOG=1", service.socket.getsockname())
+    traffic = Traffic(contract.messages)
+    stub = contract.services.TracerServiceStub(reached.channel())
+    for _ in range(5):
+        assert stub.SendTraceBatch(traffic.batch(), timeout=30).success
+        reached.tracectl("finalize", "--data", str(reached.data), seconds=60)
+    assert_holds_exactly(reached.data, traffic)
+
+
 def test_a_stopped_worker_gives_no_sign_of_life(services, reached):
     service = services[WORKERS[0]]
     service.assert_alive()

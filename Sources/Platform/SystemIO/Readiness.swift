@@ -21,12 +21,13 @@ package enum Readiness {
     /// Reports that the process is stopping.
     package static func stopping() { notify("STOPPING=1") }
 
-    /// Reports a sign of life, at most once a second. To be called in every round of the loop whose health matters.
+    /// Reports a sign of life, at most once a second. To be called in every round of the loop whose health matters. Never
+    /// blocks: a supervisor that does not read has signs of life enough in its queue, which holds about ten datagrams.
     package static func alive() {
         let now = WallClock.monotonic()
         guard now - lastAlive.load(ordering: .relaxed) >= 1_000_000_000 else { return }
         lastAlive.store(now, ordering: .relaxed)
-        notify("WATCHDOG=1")
+        notify("WATCHDOG=1", flags: Int32(MSG_DONTWAIT))
     }
 
     /// Returns an environment variable.
@@ -35,7 +36,7 @@ package enum Readiness {
         return unsafe String(cString: value)
     }
 
-    private static func notify(_ message: String) {
+    private static func notify(_ message: String, flags: Int32 = 0) {
         guard let path = environment("NOTIFY_SOCKET"), let first = path.utf8.first else { return }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -59,7 +60,7 @@ package enum Readiness {
                     descriptor,
                     message,
                     message.utf8.count,
-                    Int32(MSG_NOSIGNAL),
+                    Int32(MSG_NOSIGNAL) | flags,
                     generic,
                     length
                 )
