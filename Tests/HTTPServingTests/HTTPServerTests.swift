@@ -34,6 +34,7 @@ import Testing
                 tally.count(.idle)
             }
             if path == "/stream" || path == "/broken" { return Self.streamed(path == "/broken") }
+            if path == "/endless" { return Self.ofUnknownSize() }
             return HTTPReply(
                 status: .ok,
                 headers: [.contentType: "text/plain"],
@@ -60,6 +61,16 @@ import Testing
                 if isBroken, number > 3 { throw SystemError(errno: EIO, call: "read", subject: "") }
                 return [UInt8](repeating: UInt8(number), count: 100_000)
             }
+        )
+    }
+
+    /// Three pieces, whose size nobody knows before the end.
+    private static func ofUnknownSize() -> HTTPReply {
+        let pieces = Mutex(["one", "two", "three", ""].map { Array($0.utf8) })
+        return HTTPReply(
+            status: .ok,
+            headers: [:],
+            stream: HTTPStream { pieces.withLock { $0.removeFirst() } }
         )
     }
 
@@ -135,6 +146,21 @@ import Testing
                 #expect(reply.head.contains("Content-Length: 1000000\r\n"))
                 #expect(reply.body == (1...10).flatMap { [UInt8](repeating: $0, count: 100_000) })
             }
+        }
+    }
+
+    @Test func aBodyOfUnknownSizeIsSentInChunks() async throws {
+        try await withServer { port, _ in
+            let client = try HTTPClient(port: port)
+            try client.send("GET /endless HTTP/1.1\r\n\r\n")
+            // The connection goes on behind it.
+            try client.send("GET /abc HTTP/1.1\r\nConnection: close\r\n\r\n")
+            let answer = try client.readAll()
+            #expect(answer.lowercased().contains("transfer-encoding: chunked\r\n"))
+            #expect(!answer.prefix(100).contains("Content-Length"))
+            let body = "\r\n\r\n3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\nHTTP/1.1 200 OK"
+            #expect(answer.contains(body))
+            #expect(answer.hasSuffix("4\n"))
         }
     }
 

@@ -369,6 +369,103 @@ struct CombinedTraceTests {
         }
     }
 
+    /// Files that end before the span are not read if their windows are known; anomalies may be later than all events.
+    @Test func filesOfEarlierWindowsAreNotRead() throws {
+        let archive = try Archive()
+        try archive.add(.function, [Self.call("B", 10, 1), Self.instant(.function, 500)])
+        let later = [Self.call("B", 1_000, 2), Self.call("E", 1_100, 2)]
+        try archive.add(.function, window: 2, later, isCompressed: true)
+        let files = "\(archive.directory.path)/output/anomalies"
+        try FileManager.default.createDirectory(atPath: files, withIntermediateDirectories: true)
+        let finding = #"{"rule":"stuck_call","pid":7,"ts":\#(Self.start + 500)}"# + "\n"
+        try Data(finding.utf8).write(to: URL(filePath: "\(files)/found.jsonl"))
+        func window(_ file: CatalogWindow.File...) throws -> CatalogWindow {
+            let head = """
+                {"resource":"function","events":1,"processes":1,"first_ts_ns":\(Self.at(10)),\
+                "last_ts_ns":\(Self.at(10)),
+                """
+            return CatalogWindow(
+                window: FinalWindow(resource: .function, window: 1, finalAt: 1),
+                files: [
+                    CatalogWindow.File(
+                        name: "json/function_trace_1001_a.json",
+                        kind: "json",
+                        bytes: 1,
+                        host: Array("\"a\"".utf8)
+                    )
+                ] + file,
+                head: Array(head.utf8).withUnsafeBytes { CatalogWindow.Head($0) }
+            )
+        }
+        let anomalies = CatalogWindow.File(
+            name: "anomalies/found.jsonl",
+            kind: "anomalies",
+            bytes: 1,
+            host: nil
+        )
+        func describe(from: Int, _ windows: [CatalogWindow]) throws -> [String] {
+            var data = Data()
+            _ = try CombinedTrace(
+                CombinedTraceSelection(from: Self.at(from), to: Self.at(2_000)),
+                windows: windows,
+                root: archive.directory.path
+            ) { data.append(contentsOf: $0) }.run()
+            return Self.describe(try Self.events(data)).filter { !$0.hasPrefix("M") }
+        }
+        let whole = ["B400 7 f", "i500 7 n", "B1000 7 f", "E1100 7 f", "E2000 7 f"]
+        #expect(try describe(from: 400, []) == whole)
+        #expect(try describe(from: 400, [try window(anomalies)]) == whole)
+        #expect(try describe(from: 600, [try window(anomalies)]) == describe(from: 600, []))
+        // The record says that there is nothing after 10.
+        let known = ["B1000 7 f", "E1100 7 f"]
+        #expect(try describe(from: 400, [try window()]) == known)
+    }
+
+    @Test func memoryIsTakenFromABudget() throws {
+        let archive = try Archive()
+        try archive.add(
+            .function,
+            (0..<500).map { Self.call("B", $0, $0, tid: $0 % 50, name: "f\($0)") }
+        )
+        func run(_ bytes: Int) throws {
+            _ = try CombinedTrace(
+                CombinedTraceSelection(),
+                root: archive.directory.path,
+                budget: ReadingBudget(bytes: bytes)
+            ) { _ in }.run()
+        }
+        #expect(throws: Never.self) { try run(1 << 20) }
+        for bytes in [0, 66_000, 80_000] {
+            let error = #expect(throws: TraceError.self) { try run(bytes) }
+            #expect(error?.code == .exhausted)
+        }
+    }
+
+    /// A trace that takes too long ends like one that is too large.
+    @Test func aTraceEndsWhenItsTimeIsUp() throws {
+        let archive = try Archive()
+        try archive.add(.function, (0..<5_000).map { Self.call("B", $0, $0, tid: $0) })
+        var asked = 0
+        var data = Data()
+        let report = try CombinedTrace(
+            CombinedTraceSelection(),
+            root: archive.directory.path,
+            isOverdue: { isCut in
+                #expect(!isCut)
+                asked += 1
+                return asked > 2
+            },
+            write: { data.append(contentsOf: $0) }
+        ).run()
+        #expect(report.written.events == 2_048 && !report.isLeftOutCounted)
+        #expect(report.cutAt == Self.at(2_047))
+        let events = try Self.events(data).filter { $0["ph"] as? String != "M" }
+        #expect(events.count == 2 * 2_048)
+        let metadata = try #require(try Self.object(data)["metadata"] as? [String: Any])
+        #expect(metadata["complete"] as? Bool == false)
+        #expect(metadata["left_out_counted"] as? Bool == false)
+    }
+
     @Test func aFileThatIsCutOffIsReported() throws {
         let archive = try Archive()
         try archive.add(.cpu, [Self.instant(.cpu, 1)], ending: ",\n")

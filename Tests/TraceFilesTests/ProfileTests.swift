@@ -143,7 +143,7 @@ import TraceModel
         #expect(try CallPaths(selection, root: directory.path).nodes.isEmpty)
     }
 
-    /// A window counts if it overlaps the span, and then as a whole.
+    /// A window counts if it overlaps the span; where its traces are gone, as a whole.
     @Test func spansSelectWindows() throws {
         let directory = try TemporaryDirectory()
         _ = try Self.merged(try Self.example(), in: directory)
@@ -195,6 +195,77 @@ import TraceModel
         let paths = try CallPaths(ProfileSelection(), root: directory.path, nodesMax: 3)
         #expect(paths.totalNanoseconds == 397 && paths.callsBeyond > 0)
         #expect(Self.lines(paths).contains { $0.contains("(other)") })
+    }
+
+    /// Of a window that the span covers in part, what its traces have in the span counts.
+    @Test func partsOfWindowsCountByTheirEvents() throws {
+        let directory = try TemporaryDirectory()
+        _ = try Self.merged(try Self.example(), in: directory)
+        let path = "\(directory.path)/output/json"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        func call(_ phase: String, _ time: Int, _ cookie: Int, pid: Int, _ name: String) -> String {
+            """
+            {"ts":\(time / 1_000).\(String(time + 1_000_000).suffix(3)),"pid":\(pid),"tid":\(pid),"ph":"\(phase)",\
+            "cat":"function","name":"\(name)","args":{"cookie":\(cookie)}}
+            """
+        }
+        let rows = [
+            call("B", 1_000, 1, pid: 7, "main"), call("B", 1_500, 2, pid: 7, #"a\"\u0001b"#),
+            call("B", 1_600, 3, pid: 9, "sampled"), call("E", 1_700, 3, pid: 9, "sampled"),
+            call("B", 2_000, 4, pid: 8, "main"), call("E", 2_500, 2, pid: 7, #"a\"\u0001b"#),
+            call("B", 2_600, 5, pid: 7, "main"), call("E", 4_000, 5, pid: 7, "main"),
+            call("E", 4_500, 1, pid: 7, "main"), call("E", 5_000, 4, pid: 8, "main"),
+        ]
+        for host in ["alpha", "beta"] {
+            let head = """
+                {"displayTimeUnit":"ms","metadata":{"resource":"function","host":"\(host)",\
+                "stem":"\(Self.stem)","window":1},"traceEvents":[
+                """
+            let text = head + "\n" + rows.joined(separator: ",\n") + "\n]}\n"
+            let file = "\(path)/function_trace_\(Self.stem)_\(host).json"
+            try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+        }
+        var selection = ProfileSelection()
+        (selection.from, selection.to) = (1_400, 3_000)
+        selection.host = "alpha"
+        let paths = try CallPaths(selection, root: directory.path)
+        #expect(
+            Self.lines(paths)
+                == [
+                    "alpha;pid-9;sampled 1 100", "alpha;web;main 1 1200",
+                    "alpha;web;main;a\"\u{1}b 1 1000", "alpha;web;main;main 1 400",
+                ]
+        )
+        #expect(paths.covered == 1_400...3_000 && paths.lengthNanoseconds == 1_600)
+        #expect(paths.windows == 1 && paths.windowsInPart == 1)
+        #expect(!paths.exceeds(from: 1_400, to: 3_000))
+        // Of a process whose agent sends only some calls, no events count.
+        selection.host = "beta"
+        let other = try CallPaths(selection, root: directory.path)
+        #expect(!Self.lines(other).contains { $0.contains("sampled") })
+        #expect(other.sampled.map(\.value) == [41])
+        // Where the events are too many, the window counts as a whole.
+        let whole = try CallPaths(selection, root: directory.path, eventBytesMax: 100)
+        #expect(whole.windowsInPart == 0 && whole.exceeds(from: 1_400, to: 3_000))
+    }
+
+    /// Whatever the memory, what does not fit counts where it is known, and the memory of names is given back.
+    @Test func pathsReadTakeTheirMemoryFromABudget() throws {
+        let directory = try TemporaryDirectory()
+        let many = try Self.tree((0..<200).map { ([("function\($0)")], 1, 5) })
+        _ = try Self.merged([(many, Self.owner("alpha", 7, "web"))], in: directory)
+        func read(_ bytes: Int) throws -> CallPaths {
+            try CallPaths(
+                ProfileSelection(),
+                root: directory.path,
+                budget: ReadingBudget(bytes: bytes)
+            )
+        }
+        #expect(try read(16 << 20).callsBeyond == 0)
+        let few = try read(8 << 20 + 40_000)
+        #expect(few.totalNanoseconds == 1_000 && (1...199).contains(few.callsBeyond))
+        let error = #expect(throws: TraceError.self) { try read(1_000) }
+        #expect(error?.code == .exhausted)
     }
 
     /// Whatever a damaged file has, it is refused or read, and nothing else happens.

@@ -495,6 +495,10 @@
     package static let consoleMemoryBytesMax = 512 << 20
     /// The newest windows that the console knows; queries leave out older ones and report that.
     package static let consoleWindowsMax = 20_000
+    /// Files of these windows; about 250 bytes each.
+    package static let consoleCatalogFilesMax = 200_000
+    /// Memory of the tables of one query.
+    package static let consoleQueryBytesMax = 72 << 20
     /// Files in one reply, anomalies in one reply, and processes that a query tells apart.
     package static let consoleFilesMax = 10_000
     package static let consoleIncidentsMax = 10_000
@@ -509,8 +513,10 @@
     /// Size of a trace before compression, unless the query names a limit, and the greatest limit.
     package static let consoleTraceBytes = 64 << 20
     package static let consoleTraceBytesMax = 1 << 30
-    /// Time after which a trace ends where it is, and time after which its connection is closed.
+    /// Time after which a trace ends where it is, time in which what its limit leaves out is counted, and time after which
+    /// its connection is closed.
     package static let consoleTraceMakingSeconds = 30.0
+    package static let consoleTraceCountingSeconds = 1.0
     package static let consoleTraceSeconds = 60.0
     /// The least interval between two windows that queries close, the time that closing one may take, and the time from a
     /// window's end to its files.
@@ -547,6 +553,8 @@
     package static let catContinuedBytesMax = 64 << 20
     /// Calls opened at the same time that are remembered so that each is printed once.
     package static let catOpeningsMax = 65_536
+    /// Memory of the tables of one reading of final files by the tools.
+    package static let readingBytesMax = 4 << 30
     /// Call paths of all windows that the tools add up; those beyond count under `(other)`.
     package static let profileNodesMax = 1_000_000
     /// Traces of windows that a span covers only in part; where they are larger, such windows count as a whole.
@@ -696,7 +704,8 @@
         precondition(Double(consoleFinalizeSeconds) < consoleQuerySeconds)
         precondition(consoleTraceMakingSeconds < consoleTraceSeconds)
         precondition(
-            consoleQueriesMax * summaryReadBytesMax + consoleHeldBytesMax < consoleMemoryBytesMax,
+            consoleQueriesMax * max(summaryReadBytesMax, consoleQueryBytesMax) + consoleHeldBytesMax
+                + 250 * consoleCatalogFilesMax < consoleMemoryBytesMax,
             "all queries at once fit into the console's memory"
         )
         precondition(quietCheckSeconds < processQuietSeconds)

@@ -67,7 +67,10 @@ package final class Console: Sendable {
             pages: configuration.pages,
             queries: ConsoleQueries(
                 perfettoUI: configuration.perfettoUI.url,
-                catalog: WindowCatalog(windowsMax: Limits.consoleWindowsMax),
+                catalog: WindowCatalog(
+                    windowsMax: Limits.consoleWindowsMax,
+                    filesMax: Limits.consoleCatalogFilesMax
+                ),
                 openWindow: openWindow
             ),
             delivery: FileDelivery(reads),

@@ -159,7 +159,11 @@ struct ConsoleQueries: Sendable {
         try context.check()
         try unsafe (live ?? []).withUnsafeBytes { bytes in
             var open = unsafe LiveLines(bytes, selection, published: reading.windows.map(\.window))
-            try AnomalyReader(selection, files: files.map(\.path)).forEachFinding { line in
+            try AnomalyReader(
+                selection,
+                files: files.map(\.path),
+                budget: context.budget()
+            ).forEachFinding { line in
                 if lines % 1_024 == 0 { try context.check() }
                 lines += 1
                 while let earlier = open.next(upTo: line.ts) { list.add(earlier) }

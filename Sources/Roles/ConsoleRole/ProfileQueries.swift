@@ -9,7 +9,8 @@ extension ConsoleQueries {
         let order = try parameters.choice("by", FunctionTotals.Order.self, standard: .`self`)
         let limit = try functionLimit(parameters)
         let state = try closeWindow(upTo: selection, context)
-        let paths = try Self.paths(selection, context)
+        let budget = context.budget()
+        let paths = try Self.paths(selection, budget, context)
         return try Self.json(
             TopReport(
                 coverage: ProfileCoverage(paths, selection, openWindow: state.rawValue),
@@ -24,8 +25,9 @@ extension ConsoleQueries {
         let after = try parameters.comparedSelection("b")
         let limit = try functionLimit(parameters)
         let state = try closeWindow(upTo: Self.later(before, after), context)
-        let old = try Self.paths(before, context)
-        let new = try Self.paths(after, context)
+        let budget = context.budget()
+        let old = try Self.paths(before, budget, context)
+        let new = try Self.paths(after, budget, context)
         return try Self.json(
             DiffReport(
                 against: ProfileCoverage(old, before, openWindow: state.rawValue),
@@ -40,7 +42,8 @@ extension ConsoleQueries {
         let selection = try parameters.profileSelection()
         let format = try parameters.choice("format", FlameGraph.Format.self, standard: .json)
         let state = try closeWindow(upTo: selection, context)
-        let paths = try Self.paths(selection, context)
+        let budget = context.budget()
+        let paths = try Self.paths(selection, budget, context)
         let coverage = try Self.json(
             ProfileCoverage(paths, selection, openWindow: state.rawValue)
         ).bytes
@@ -54,6 +57,7 @@ extension ConsoleQueries {
                     remedy: "Narrow the time with from and to, or name a host or a process"
                 )
             }
+            try budget.take(2 * $0.count)
             unsafe bytes.append(contentsOf: $0)
         }.write(format)
         var answer = QueryAnswer(bytes, format)
@@ -95,12 +99,14 @@ extension ConsoleQueries {
 
     private static func paths(
         _ selection: ProfileSelection,
+        _ budget: ReadingBudget,
         _ context: QueryContext
     ) throws -> CallPaths {
         try context.check()
         return try CallPaths(
             selection,
             nodesMax: Limits.consoleProfileNodesMax,
+            budget: budget,
             checkCancelled: { try context.check() }
         )
     }

@@ -1,5 +1,6 @@
 import HTTPServing
 import SystemIO
+import TraceFiles
 import TraceModel
 
 /// Why a query ended without an answer.
@@ -22,6 +23,9 @@ struct QueryContext: Sendable {
         self.peer = peer
         deadline = WallClock.monotonic() + Int64(seconds * 1e9)
     }
+
+    /// Returns what the tables of the query may take.
+    func budget() -> ReadingBudget { ReadingBudget(bytes: Limits.consoleQueryBytesMax) }
 
     /// Throws if the query has to end.
     func check() throws(QueryFailure) {

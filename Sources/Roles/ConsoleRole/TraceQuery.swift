@@ -104,14 +104,23 @@ final class TraceQuery: Sendable {
         isCompressed: Bool
     ) throws {
         let context = QueryContext(peer: peer, seconds: Limits.consoleTraceSeconds)
-        let dueAt = WallClock.monotonic() + Int64(Limits.consoleTraceMakingSeconds * 1e9)
+        var dueAt = WallClock.monotonic() + Int64(Limits.consoleTraceMakingSeconds * 1e9)
+        var isCounting = false
         let windows = try catalog.read(checkCancelled: { try context.check() }).windows
         window.put(try openWindow.close(upTo: selection.to, after: windows, context))
         let compressor = try isCompressed ? GzipWriter() : nil
         let trace = unsafe CombinedTrace(
             selection,
             windows: windows,
-            isOverdue: { WallClock.monotonic() >= dueAt },
+            budget: context.budget(),
+            isOverdue: { isCut in
+                let now = WallClock.monotonic()
+                if isCut, !isCounting {
+                    isCounting = true
+                    dueAt = min(dueAt, now + Int64(Limits.consoleTraceCountingSeconds * 1e9))
+                }
+                return now >= dueAt
+            },
             checkCancelled: { try context.check() },
             write: { bytes in
                 guard let compressor else { return try unsafe pipe.put(Array(bytes), context) }

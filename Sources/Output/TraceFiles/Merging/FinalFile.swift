@@ -78,6 +78,8 @@ final class FinalFile {
     private(set) var pid: UInt32 = 0
 
     private let reader: RecordReader
+    private let budget: ReadingBudget?
+    private var takenBytes = 0
     var isCompressed: Bool { reader.isCompressed }
     /// Whether a table has all columns, of which the last two are the host and the time in nanoseconds. Otherwise it
     /// has the original columns only, and the first one is the time in milliseconds.
@@ -113,8 +115,10 @@ final class FinalFile {
 
     // MARK: Rows
 
-    /// Opens the file and reads what precedes its rows. Nil if the file is gone or empty.
-    init?(_ path: String, _ kind: Kind, rank: Int) throws {
+    /// Opens the file and reads what precedes its rows. Nil if the file is gone or empty. Its buffers are taken from
+    /// `budget` as long as it is open.
+    init?(_ path: String, _ kind: Kind, rank: Int, budget: ReadingBudget? = nil) throws {
+        self.budget = budget
         self.path = path
         self.kind = kind
         self.rank = rank
@@ -122,6 +126,9 @@ final class FinalFile {
             as SystemError
             where error.isNotFound
         { return nil }
+        let bytes = Limits.catBufferBytes * (reader.isCompressed ? Self.buffersExpanding : 1)
+        try budget?.take(bytes)
+        takenBytes = bytes
         if kind == .anomalies { return }
         guard let line = try unsafe reader.next(isQuoting: kind == .csv) else { return nil }
         guard kind == .json else {
@@ -143,6 +150,11 @@ final class FinalFile {
             }
         }
     }
+
+    /// What decompressing takes, in buffers.
+    private static let buffersExpanding = 6
+
+    deinit { budget?.give(takenBytes) }
 
     /// Moves to the next row; returns false after the last one.
     func next() throws -> Bool {

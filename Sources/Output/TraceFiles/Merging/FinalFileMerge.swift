@@ -38,6 +38,7 @@ final class FinalFileMerge {
     private let clipsCalls: Bool
     private let readsNames: Bool
     private let filesMax: Int
+    private let budget: ReadingBudget
     private let onRow: () throws -> Void
     /// The selected host as files write it; nil to select all hosts.
     private let hostTexts: [[UInt8]]?
@@ -55,7 +56,7 @@ final class FinalFileMerge {
     private var current: Int?
     private var currentHost: UInt64 = 0
     /// The open calls, as far as they are tracked: those at the start of the time span after `begin`.
-    var calls = SpanCalls()
+    var calls: SpanCalls
     /// Calls that begin at `openedAt`.
     private var opened: Set<OpenedCall> = []
     private var openedAt = EpochNanoseconds.min
@@ -64,7 +65,7 @@ final class FinalFileMerge {
     /// Reads the beginning of each file. `clipsCalls`: whether the files are traces of calls. `readsNames`: whether the
     /// merge returns the names that follow the events of a trace; otherwise no file is read beyond the time span.
     /// `filesMax`: the limit of files that overlap in time. `onRow` is called for each row that is read, also for those
-    /// that are not selected; it throws to end the merge.
+    /// that are not selected; it throws to end the merge. Memory is taken from `budget`.
     /// - Throws: `TraceError` if a file is damaged; `SystemError`.
     init(
         _ paths: [String],
@@ -73,8 +74,11 @@ final class FinalFileMerge {
         clipsCalls: Bool,
         readsNames: Bool = true,
         filesMax: Int,
+        budget: ReadingBudget = ReadingBudget(),
         onRow: @escaping () throws -> Void = {}
     ) throws {
+        self.budget = budget
+        calls = SpanCalls(budget: budget)
         self.selection = selection
         self.clipsCalls = clipsCalls
         self.readsNames = readsNames
@@ -87,9 +91,14 @@ final class FinalFileMerge {
         continued.sort { ($1.ts, $1.pid) < ($0.ts, $0.pid) }
     }
 
+    /// The memory of a file that is not open, and of a call that is held, each without its text.
+    private static let fileBytes = 128
+    private static let continuedFixedBytes = 224
+
     /// Records where a file begins, and the calls that it continues.
     private func scanBeginning(_ path: String, _ rank: Int) throws {
-        guard let file = try FinalFile(path, kind, rank: rank) else { return }
+        guard let file = try FinalFile(path, kind, rank: rank, budget: budget) else { return }
+        try budget.take(path.utf8.count + Self.fileBytes)
         if kind == .json, let hostTexts, !hostTexts.contains(file.host) { return }
         hosts[rank] = unsafe file.host.withUnsafeBytes { unsafe Slot.hash(host: $0) }
         while try file.next() {
@@ -111,6 +120,7 @@ final class FinalFileMerge {
             return
         }
         unsafe continuedBytes += file.row.count
+        try unsafe budget.take(file.row.count + Self.continuedFixedBytes)
         guard continuedBytes <= Limits.catContinuedBytesMax else {
             throw TraceError(
                 .exhausted,
@@ -173,6 +183,7 @@ final class FinalFileMerge {
                 before: from,
                 selection,
                 filesMax: filesMax,
+                budget: budget,
                 onRow: onRow
             )
             try unsafe early.run(into: &calls, name: name)
@@ -267,8 +278,8 @@ final class FinalFileMerge {
                 return
             }
             waiting.removeLast()
-            guard let file = try FinalFile(next.path, kind, rank: next.rank), try skipEarly(file)
-            else { continue }
+            let opened = try FinalFile(next.path, kind, rank: next.rank, budget: budget)
+            guard let file = opened, try skipEarly(file) else { continue }
             guard open.count < filesMax else { throw Self.tooManyFiles(filesMax) }
             open.append(file)
         }

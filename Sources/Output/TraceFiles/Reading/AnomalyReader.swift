@@ -104,10 +104,17 @@ package struct AnomalyReader {
     private let selection: AnomalySelection
     private let root: String
     private let files: [String]?
+    private let budget: ReadingBudget
 
     /// Reads from the data directory `root`; empty if it is the current directory. `files` are the files to read, in
-    /// the order of their windows; nil for all that the selection's resource has.
-    package init(_ selection: AnomalySelection, root: String = "", files: [String]? = nil) {
+    /// the order of their windows; nil for all that the selection's resource has. Memory is taken from `budget`.
+    package init(
+        _ selection: AnomalySelection,
+        root: String = "",
+        files: [String]? = nil,
+        budget: ReadingBudget = ReadingBudget()
+    ) {
+        self.budget = budget
         self.selection = selection
         self.root = root
         self.files = files
@@ -127,7 +134,8 @@ package struct AnomalyReader {
             .anomalies,
             rows,
             clipsCalls: false,
-            filesMax: Limits.catFilesMax
+            filesMax: Limits.catFilesMax,
+            budget: budget
         )
         let rule = selection.rule.map { Array("\"\($0)\"".utf8) }
         try unsafe merge.forEachRow { row, _ in

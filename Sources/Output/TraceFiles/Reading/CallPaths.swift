@@ -63,11 +63,20 @@ package struct CallPaths {
     /// The nodes that take what there is no room for.
     private var beyond: Set<Int> = []
     private let nodesMax: Int
+    private let budget: ReadingBudget
+    /// The memory of a node with what its readers need beside it, of a name without its text, and what is left for
+    /// reading, in bytes.
+    private static let nodeBytes = 256
+    private static let nameFixedBytes = 160
+    private static let reserveBytes = 8 << 20
 
-    init(nodesMax: Int = Limits.profileNodesMax) { self.nodesMax = nodesMax }
+    init(nodesMax: Int = Limits.profileNodesMax, budget: ReadingBudget = ReadingBudget()) {
+        self.nodesMax = nodesMax
+        self.budget = budget
+    }
 
     /// Reads the profiles of a data directory; `root` is empty if it is the current directory. Files that retention
-    /// removes meanwhile are left out. Events of more than `eventBytesMax` bytes are not read. Blocks. `checkCancelled` is called between samples now and then, and throws to end
+    /// removes meanwhile are left out. Memory is taken from `budget`. Events of more than `eventBytesMax` bytes are not read. Blocks. `checkCancelled` is called between samples now and then, and throws to end
     /// the reading.
     /// - Throws: `TraceError` if a file is damaged; whatever `checkCancelled` throws.
     package init(
@@ -75,18 +84,20 @@ package struct CallPaths {
         root: String = "",
         nodesMax: Int = Limits.profileNodesMax,
         eventBytesMax: Int = Limits.profileEventBytesMax,
+        budget: ReadingBudget = ReadingBudget(),
         checkCancelled: @escaping () throws -> Void = {}
     ) throws {
-        self.init(nodesMax: nodesMax)
+        self.init(nodesMax: nodesMax, budget: budget)
         let parts = try EventPaths.parts(
             of: selection,
             root: root,
             eventBytesMax: eventBytesMax,
+            budget: budget,
             checkCancelled: checkCancelled
         )
         windowsInPart = parts.windows.count
         for var events in parts.groups { try events.add(to: &self, checkCancelled: checkCancelled) }
-        try Self.forEachProfile(selection, root: root) { reader in
+        try Self.forEachProfile(selection, root: root, budget: budget) { reader in
             let part = parts.windows[reader.path]
             add(window: part.map { selection.part(of: $0) } ?? reader.span)
             var isOfHost: [Int: Bool] = [:]
@@ -113,6 +124,7 @@ package struct CallPaths {
     static func forEachProfile(
         _ selection: ProfileSelection,
         root: String,
+        budget: ReadingBudget,
         _ body: (ProfileReader) throws -> Void
     ) throws {
         let (head, ending) = ("profile_", ".pb.gz")
@@ -125,7 +137,7 @@ package struct CallPaths {
             return own == stem || own.hasPrefix("\(stem)-")
         }
         for path in paths {
-            guard let reader = try ProfileReader(path) else { continue }
+            guard let reader = try ProfileReader(path, budget: budget) else { continue }
             if let span = reader.span {
                 if let from = selection.from, span.upperBound < from { continue }
                 if let to = selection.to, span.lowerBound > to { continue }
@@ -226,7 +238,11 @@ package struct CallPaths {
         let edge = Edge(parent: parent ?? -1, name: name)
         if let child = children[edge] { return child }
         // Hosts and processes always have a place.
-        guard nodes.count >= nodesMax, let parent, nodes[parent].parent != nil else {
+        guard let parent, nodes[parent].parent != nil else {
+            budget.takesBeyond(Self.nodeBytes)
+            return append(edge)
+        }
+        if nodes.count < nodesMax, budget.takes(Self.nodeBytes, besides: Self.reserveBytes) {
             return append(edge)
         }
         let other = Edge(parent: parent, name: self.name(CallTreeRecord.other))
@@ -252,7 +268,10 @@ package struct CallPaths {
     mutating func name(_ bytes: [UInt8]) -> Int {
         if let known = numbers[bytes] { return known }
         // Beyond the bound, further names are one.
-        if nameBytes > Limits.profileNamesBytesMax, bytes != CallTreeRecord.other {
+        let isFull =
+            nameBytes > Limits.profileNamesBytesMax
+            || !budget.takes(2 * bytes.count + Self.nameFixedBytes, besides: Self.reserveBytes)
+        if isFull, bytes != CallTreeRecord.other {
             return name(CallTreeRecord.other)
         }
         nameBytes += bytes.count + 64

@@ -27,6 +27,7 @@ struct CombinedProcesses {
     private var names: [NameKey: Range<Int>] = [:]
     /// The values of all names.
     private var text: [UInt8] = []
+    private let budget: ReadingBudget
     private let namesBytesMax: Int
     private let processesMax: Int
     /// Names that did not fit into `namesBytesMax`.
@@ -40,11 +41,16 @@ struct CombinedProcesses {
     private static let firstFree: UInt32 = 1 << 22
     /// The memory of a name without its text, in bytes.
     private static let nameBytes = 96
+    /// The memory of a process with its rates (`RateTracks`), and of a thread that is named, in bytes.
+    private static let processBytes = 320
+    private static let threadBytes = 24
 
     init(
         namesBytesMax: Int = Limits.traceNamesBytesMax,
-        processesMax: Int = Limits.traceProcessesMax
+        processesMax: Int = Limits.traceProcessesMax,
+        budget: ReadingBudget = ReadingBudget()
     ) {
+        self.budget = budget
         self.namesBytesMax = namesBytesMax
         self.processesMax = processesMax
     }
@@ -68,7 +74,8 @@ struct CombinedProcesses {
         let key = NameKey(host: host, key: name.key)
         if let range = names[key], unsafe text[range].elementsEqual(name.value) { return }
         let bytes = unsafe text.count + name.value.count + Self.nameBytes * (names.count + 1)
-        guard bytes <= namesBytesMax else {
+        let added = unsafe name.value.count + (names[key] == nil ? Self.nameBytes : 0)
+        guard bytes <= namesBytesMax, budget.takes(added) else {
             namesLeftOut += 1
             return
         }
@@ -116,7 +123,10 @@ struct CombinedProcesses {
             return shown
         }
         // A name that is written again does no harm.
-        if named.count > Limits.traceThreadsMax { named.removeAll() }
+        if named.count > Limits.traceThreadsMax || !budget.takes(Self.threadBytes) {
+            budget.give((named.count - 1) * Self.threadBytes)
+            named.removeAll()
+        }
         if let name = name(host, .thread(pid, tid)) {
             lines.append("{\"ph\":\"M\",\"pid\":")
             lines.appendDecimal(shown)
@@ -140,6 +150,7 @@ struct CombinedProcesses {
                 remedy: "Narrow the time with --from and --to, or name a host with --host"
             )
         }
+        try budget.take(Self.processBytes)
         let pid = taken.insert(process.pid).inserted ? process.pid : takeFree()
         shown[process] = pid
         lines.append("{\"ph\":\"M\",\"pid\":")

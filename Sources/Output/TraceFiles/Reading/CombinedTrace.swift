@@ -129,12 +129,13 @@ package final class CombinedTrace {
     private let windows: [CatalogWindow]
     private let root: String
     private let filesMax: Int
-    private let isOverdue: () -> Bool
+    private let isOverdue: (_ isCut: Bool) -> Bool
     private let checkCancelled: () throws -> Void
     private let write: Output
     private var rowsRead = 0
     private var sources: [Source] = []
-    private var processes = CombinedProcesses()
+    private let budget: ReadingBudget
+    private var processes: CombinedProcesses
     private var rates = RateTracks()
     /// The first needed trace of calls of each host.
     private var firstFiles: [UInt64: String] = [:]
@@ -148,17 +149,23 @@ package final class CombinedTrace {
     /// The time of the last event that was written.
     private var lastTs: EpochNanoseconds?
 
-    /// Reads from the data directory `root`; empty if it is the current directory. Of `windows`, files that end before the
-    /// time span are not read to find that out. `filesMax` limits the files of one
-    /// resource that overlap in time. Once `isOverdue` returns true, the trace ends as at the size's limit, and nothing
-    /// more is counted. `checkCancelled` is called after every thousand rows that are read, also of those
-    /// that are not selected, and throws to end the reading.
+    /// Reads from the data directory `root`; empty if it is the current directory.
+    ///
+    /// - Parameters:
+    ///   - windows: What is known of the windows: files that end before the time span are not read to find that out.
+    ///   - filesMax: The limit of the files of one resource that overlap in time.
+    ///   - budget: What memory is taken from.
+    ///   - isOverdue: Once it returns true, the trace ends as at the size's limit, and nothing more is counted. `isCut`:
+    ///     whether it has ended already.
+    ///   - checkCancelled: Called after every thousand rows that are read, also of those that are not selected; throws to
+    ///     end the reading.
     package init(
         _ selection: CombinedTraceSelection,
         windows: [CatalogWindow] = [],
         root: String = "",
         filesMax: Int = Limits.catFilesMax,
-        isOverdue: @escaping () -> Bool = { false },
+        budget: ReadingBudget = ReadingBudget(),
+        isOverdue: @escaping (_ isCut: Bool) -> Bool = { _ in false },
         checkCancelled: @escaping () throws -> Void = {},
         write: @escaping Output
     ) {
@@ -167,6 +174,8 @@ package final class CombinedTrace {
         self.windows = windows
         self.root = root
         self.filesMax = filesMax
+        self.budget = budget
+        processes = CombinedProcesses(budget: budget)
         self.isOverdue = isOverdue
         self.checkCancelled = checkCancelled
         unsafe self.write = unsafe write
@@ -192,7 +201,7 @@ package final class CombinedTrace {
         var rowsTaken = 0
         while let index = firstSource {
             let source = sources[index]
-            if rowsTaken % Self.rowsUnchecked == 0, isOverdue() {
+            if rowsTaken % Self.rowsUnchecked == 0, isOverdue(report.cutAt != nil) {
                 if let row = source.row { end(at: row.ts) }
                 break
             }
@@ -226,6 +235,7 @@ package final class CombinedTrace {
             clipsCalls: resource == .function,
             readsNames: false,
             filesMax: filesMax,
+            budget: budget,
             onRow: rowRead
         )
         try unsafe merge.begin { _ in }
@@ -374,6 +384,8 @@ package final class CombinedTrace {
             ? unsafe SpanCalls.closingBytes(nameBytes: call?.call?.name.count ?? 0) : 0
         guard fits(next.count + event.bytesMax + closingBytes) else {
             cut(at: row.ts)
+            // Counting what is left out may take long.
+            try flush()
             return report.leftOut.add(event.content, resource)
         }
         if let call, let functions, call.call != nil,
@@ -487,6 +499,7 @@ package final class CombinedTrace {
     }
 
     private func flush() throws {
+        guard piece.count > 0 else { return }
         try unsafe write(piece.bytes)
         piece.removeAll()
         piece.shrink(keeping: Self.pieceBytes)

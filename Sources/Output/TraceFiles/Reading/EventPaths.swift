@@ -10,6 +10,8 @@ struct EventPaths {
     struct Window {
         let stem: String
         let span: ClosedRange<EpochNanoseconds>
+        /// Its traces with their hosts as JSON text, of all hosts.
+        var traces: [(path: String, host: [UInt8])] = []
         /// The processes in its profile by host and id. A process has the name that it had first.
         var processes: [Process: [UInt8]] = [:]
         /// Those whose agents send only some of their calls, so that their events say nothing about paths.
@@ -46,30 +48,25 @@ struct EventPaths {
     private let windows: [Window]
     private let selection: ProfileSelection
     private let paths: [String]
+    private let budget: ReadingBudget
     private var hosts: [UInt64: [UInt8]] = [:]
     private var stacks: [Thread: Stack] = [:]
     private var nodes: [Process: Int] = [:]
     private var names: [UInt64: (text: [UInt8], name: Int)] = [:]
 
-    /// Finds the traces of windows that follow one another. Blocks on the disk.
-    /// - Throws: `TraceError` if a file is damaged; `SystemError`.
-    init(_ windows: [Window], _ selection: ProfileSelection, root: String) throws {
+    /// Selects the traces of windows that follow one another.
+    init(_ windows: [Window], _ selection: ProfileSelection, budget: ReadingBudget) {
+        self.budget = budget
         self.windows = windows
         self.selection = selection
         let wanted = selection.host.map { Self.text(ofHost: Array($0.utf8)) }
-        let prefixes = windows.map { "\(Resource.function.name)_trace_\($0.stem)" }
         var paths: [String] = []
-        for path in try FinalFile.paths(of: .json, .function, root: root) {
-            let name = path.split(separator: "/").last ?? ""
-            guard prefixes.contains(where: { name.hasPrefix($0) }),
-                let file = try FinalFile(path, .json, rank: 0),
-                windows.contains(where: { $0.stem.utf8.elementsEqual(file.stem) }),
-                wanted.map({ $0 == file.host }) ?? true
-            else { continue }
-            hosts[Self.hash(file.host)] = JSONText.bytes(of: file.host)
-            paths.append(path)
+        for trace in windows.flatMap(\.traces) where wanted.map({ $0 == trace.host }) ?? true {
+            hosts[Self.hash(trace.host)] = JSONText.bytes(of: trace.host)
+            paths.append(trace.path)
         }
-        self.paths = paths
+        // Names begin with the window's time, so they sort by window.
+        self.paths = paths.sorted()
     }
 
     /// The size of the traces before compression, of compressed ones estimated.
@@ -81,6 +78,11 @@ struct EventPaths {
     }
 
     private static let compressionRatio = 16
+    /// The memory of an open call, of a thread, of a process of a window, and of a name without its text, in bytes.
+    private static let callBytes = 64
+    private static let threadBytes = 192
+    fileprivate static let processBytes = 128
+    private static let nameBytes = 128
 
     /// Returns the hash by which a host is known here.
     static func hash(ofHost name: [UInt8]) -> UInt64 { hash(text(ofHost: name)) }
@@ -111,6 +113,7 @@ struct EventPaths {
         of selection: ProfileSelection,
         root: String,
         eventBytesMax: Int,
+        budget: ReadingBudget,
         checkCancelled: () throws -> Void
     ) throws -> Parts {
         guard selection.from != nil || selection.to != nil else { return Parts() }
@@ -119,19 +122,23 @@ struct EventPaths {
         var windows: [Int: [Window]] = [:]
         var whole: [ClosedRange<EpochNanoseconds>] = []
         var partial: [Window] = []
-        try CallPaths.forEachProfile(selection, root: root) { reader in
+        try CallPaths.forEachProfile(selection, root: root, budget: budget) { reader in
             try checkCancelled()
             guard let span = reader.span else { return }
             guard selection.part(of: span) != span else { return whole.append(span) }
-            partial.append(try Window(reader, span))
+            var window = try Window(reader, span, budget)
+            try window.findTraces(root: root)
+            // Without traces there is only the profile.
+            if window.traces.isEmpty { return whole.append(span) }
+            partial.append(window)
             parts.windows[reader.path] = span
         }
         for window in partial {
             let before = whole.count { $0.lowerBound < window.span.lowerBound }
             windows[before, default: []].append(window)
         }
-        parts.groups = try windows.sorted { $0.key < $1.key }.map {
-            try EventPaths($0.value, selection, root: root)
+        parts.groups = windows.sorted { $0.key < $1.key }.map {
+            EventPaths($0.value, selection, budget: budget)
         }
         let bytes = parts.groups.reduce(0) { $0 + $1.bytes }
         return bytes > eventBytesMax ? Parts() : parts
@@ -156,6 +163,7 @@ struct EventPaths {
             clipsCalls: true,
             readsNames: false,
             filesMax: Limits.catFilesMax,
+            budget: budget,
             onRow: {
                 count += 1
                 if count % 1_024 == 0 { try checkCancelled() }
@@ -163,9 +171,9 @@ struct EventPaths {
         )
         try unsafe merge.begin { _ in }
         let begin = from ?? first
-        unsafe merge.calls.forEachOpen { call, thread in
-            let name = unsafe self.name(call.name, in: &tree)
-            unsafe self.begin(
+        try unsafe merge.calls.forEachOpen { call, thread in
+            let name = try unsafe self.name(call.name, in: &tree)
+            try unsafe self.begin(
                 name: name,
                 cookie: call.cookie,
                 began: call.ts,
@@ -178,10 +186,10 @@ struct EventPaths {
             guard let event = unsafe EventRow(row.bytes), let call = event.call, let tid = event.tid
             else { continue }
             let thread = Thread(process: Process(host: row.host, pid: row.pid), tid: tid)
-            let name = unsafe name(call.name, in: &tree)
+            let name = try unsafe name(call.name, in: &tree)
             switch call.phase {
             case .begin:
-                let node = self.begin(
+                let node = try self.begin(
                     name: name,
                     cookie: call.cookie,
                     began: row.ts,
@@ -205,11 +213,12 @@ struct EventPaths {
         _ thread: Thread,
         countedTo: EpochNanoseconds,
         in tree: inout CallPaths
-    ) -> Int? {
+    ) throws -> Int? {
         guard !windows.contains(where: { $0.sampled.contains(thread.process) }) else { return nil }
         countTime(of: thread, to: countedTo, in: &tree)
         let around = stacks[thread]?.calls.last?.node ?? node(of: thread.process, in: &tree)
         let node = tree.child(name, of: around)
+        try budget.take(Self.callBytes + (stacks[thread] == nil ? Self.threadBytes : 0))
         stacks[thread, default: Stack(countedTo: countedTo)].calls.append(
             Call(cookie: cookie, began: began, name: name, node: node)
         )
@@ -230,6 +239,7 @@ struct EventPaths {
         else { return }
         countTime(of: thread, to: ts, in: &tree)
         stacks[thread]?.calls.remove(at: position)
+        budget.give(Self.callBytes)
     }
 
     /// Counts the time since the thread's last event at its innermost call.
@@ -257,11 +267,15 @@ struct EventPaths {
     }
 
     /// Returns the number of a name that is given as JSON text.
-    private mutating func name(_ text: UnsafeRawBufferPointer, in tree: inout CallPaths) -> Int {
+    private mutating func name(
+        _ text: UnsafeRawBufferPointer,
+        in tree: inout CallPaths
+    ) throws -> Int {
         let hash = unsafe Slot.hash(host: text)
         if let known = names[hash], unsafe text.elementsEqual(known.text) { return known.name }
         let text = unsafe Array(text)
         let name = tree.name(JSONText.bytes(of: text))
+        if names[hash] == nil { try budget.take(text.count + Self.nameBytes) }
         // Names that collide replace one another.
         names[hash] = (text, name)
         return name
@@ -304,8 +318,24 @@ enum JSONText {
 }
 
 extension EventPaths.Window {
+    /// Finds the window's traces. Blocks on the disk.
+    fileprivate mutating func findTraces(root: String) throws {
+        let prefix = "\(Resource.function.name)_trace_\(stem)"
+        for path in try FinalFile.paths(of: .json, .function, root: root) {
+            guard path.split(separator: "/").last?.hasPrefix(prefix) == true,
+                let file = try FinalFile(path, .json, rank: 0),
+                stem.utf8.elementsEqual(file.stem)
+            else { continue }
+            traces.append((path, file.host))
+        }
+    }
+
     /// Reads the processes of a profile.
-    fileprivate init(_ reader: ProfileReader, _ span: ClosedRange<EpochNanoseconds>) throws {
+    fileprivate init(
+        _ reader: ProfileReader,
+        _ span: ClosedRange<EpochNanoseconds>,
+        _ budget: ReadingBudget
+    ) throws {
         let name = reader.path.split(separator: "/").last ?? ""
         let (head, ending) = ("profile_", ".pb.gz")
         self.init(stem: String(name.dropFirst(head.count).dropLast(ending.count)), span: span)
@@ -318,7 +348,9 @@ extension EventPaths.Window {
             if reader.isOfSampled {
                 sampled.insert(process)
             } else if processes[process] == nil {
-                processes[process] = reader.strings[sample.process]
+                let name = reader.strings[sample.process]
+                try budget.take(name.count + EventPaths.processBytes)
+                processes[process] = name
             }
         }
     }

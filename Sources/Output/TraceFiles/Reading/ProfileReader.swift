@@ -28,21 +28,29 @@ final class ProfileReader {
     }
 
     private let reader: RecordReader
+    private let budget: ReadingBudget
     private var stringBytes = 0
     private var begin: EpochNanoseconds?
     /// Whether the sample was read together with the head, and is to be returned by `next`.
     private var isAhead = false
 
-    /// Opens the file and reads up to its first sample. Nil if the file is gone.
+    /// Opens the file and reads up to its first sample. Nil if the file is gone. The names are taken from `budget` as long
+    /// as it is open.
     /// - Throws: `TraceError(.corrupt)` if it is no profile of this server.
-    init?(_ path: String) throws {
+    init?(_ path: String, budget: ReadingBudget) throws {
         self.path = path
+        self.budget = budget
         do { reader = try RecordReader(path, bufferBytes: Limits.catBufferBytes) } catch let error
             as SystemError
             where error.isNotFound
         { return nil }
         isAhead = try readSample()
     }
+
+    /// The memory of a name without its text, in bytes.
+    private static let stringBytes = 96
+
+    deinit { budget.give(stringBytes) }
 
     /// Moves to the next sample; returns false after the last one.
     func next() throws -> Bool {
@@ -92,8 +100,9 @@ final class ProfileReader {
     }
 
     private func add(string bytes: UnsafeRawBufferPointer) throws {
+        try budget.take(bytes.count + Self.stringBytes)
         unsafe strings.append(Array(bytes))
-        stringBytes += bytes.count + 32
+        stringBytes += bytes.count + Self.stringBytes
         guard stringBytes <= Limits.profileNamesBytesMax else {
             throw TraceError(
                 .exhausted,

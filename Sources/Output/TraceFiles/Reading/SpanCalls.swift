@@ -17,14 +17,24 @@ struct SpanCalls {
     private var openBytes = 0
     private var openCount = 0
     private let openBytesMax: Int
+    private let budget: ReadingBudget
     /// Idle threads are forgotten at this number of threads. Doubled while most threads are not idle.
     private var threadsMax = 1_024
 
     /// The memory of an open call without its name, in bytes.
     private static let fixedBytes = 64
 
-    /// Limits the memory of open calls to `openBytesMax` bytes; `take` throws beyond.
-    init(openBytesMax: Int = Limits.catContinuedBytesMax) { self.openBytesMax = openBytesMax }
+    /// The memory of a thread, in bytes.
+    private static let threadBytes = 224
+
+    /// Limits the memory of open calls to `openBytesMax` bytes of the budget; `take` throws beyond.
+    init(
+        openBytesMax: Int = Limits.catContinuedBytesMax,
+        budget: ReadingBudget = ReadingBudget()
+    ) {
+        self.openBytesMax = openBytesMax
+        self.budget = budget
+    }
 
     // MARK: Rows
 
@@ -47,12 +57,14 @@ struct SpanCalls {
             openBytes += cost
             openCount += 1
             guard openBytes <= openBytesMax else { throw Self.tooMany() }
+            try budget.take(cost + (threads[thread] == nil ? Self.threadBytes : 0))
             begun += 1
             threads[thread, default: OpenSlices()].begin(call, ts: row.ts, order: begun)
         case .end:
             guard threads[thread]?.end(call) == true else { return false }
             openBytes -= cost
             openCount -= 1
+            budget.give(cost)
         }
         return true
     }
@@ -72,7 +84,9 @@ struct SpanCalls {
     private static let closingFixedBytes = 128
 
     private mutating func forgetIdle() {
+        let count = threads.count
         threads = threads.filter { !$0.value.slices.isEmpty }
+        budget.give((count - threads.count) * Self.threadBytes)
         threadsMax = max(threadsMax, 2 * threads.count)
     }
 
@@ -180,6 +194,7 @@ struct EarlyRows {
     private let end: EpochNanoseconds
     private let selection: RowSelection
     private let filesMax: Int
+    private let budget: ReadingBudget
     private let onRow: () throws -> Void
     /// Ordered by due time, earliest last.
     private(set) var waiting: [Waiting]
@@ -196,8 +211,10 @@ struct EarlyRows {
         before end: EpochNanoseconds,
         _ selection: RowSelection,
         filesMax: Int,
+        budget: ReadingBudget,
         onRow: @escaping () throws -> Void
     ) {
+        self.budget = budget
         self.onRow = onRow
         self.host = host
         self.end = end
@@ -254,7 +271,8 @@ struct EarlyRows {
         while let next = waiting.last, next.due < end {
             if let first = firstOpen, open[first].ts < next.due { return }
             waiting.removeLast()
-            guard let file = try FinalFile(next.path, .json, rank: next.rank) else { continue }
+            let opened = try FinalFile(next.path, .json, rank: next.rank, budget: budget)
+            guard let file = opened else { continue }
             var hasRow = try unsafe moveToEvent(file, name)
             while hasRow, let row = file.continuedCall {
                 if row.ts < next.due, row.ts < end {

@@ -70,10 +70,12 @@ package final class WindowCatalog: Sendable {
     private let known = Mutex<[FinalWindow: CatalogWindow]>([:])
     private let root: String
     private let windowsMax: Int
+    private let filesMax: Int
 
     /// Creates the catalog of the data directory `root`; empty if it is the current directory. It holds the newest
-    /// `windowsMax` windows.
-    package init(root: String = "", windowsMax: Int = .max) {
+    /// `windowsMax` windows, fewer where these have more than `filesMax` files.
+    package init(root: String = "", windowsMax: Int = .max, filesMax: Int = .max) {
+        self.filesMax = filesMax
         self.root = root
         self.windowsMax = windowsMax
     }
@@ -88,10 +90,17 @@ package final class WindowCatalog: Sendable {
         var windows: [CatalogWindow] = []
         var present: [FinalWindow: CatalogWindow] = [:]
         let before = known.withLock { $0 }
+        var files = 0
+        var isComplete = newest.count == all.count
         for record in newest.reversed() {
             try checkCancelled()
             let window = try before[record] ?? window(record, records)
             guard let window else { continue }
+            files += window.files.count
+            guard files <= filesMax else {
+                isComplete = false
+                break
+            }
             windows.append(window)
             present[record] = window
             // A query that is too slow for all of them leaves the next one less to do.
@@ -99,7 +108,7 @@ package final class WindowCatalog: Sendable {
         }
         let seen = present
         known.withLock { known in known = known.filter { seen[$0.key] != nil } }
-        return Reading(windows: windows, isComplete: newest.count == all.count)
+        return Reading(windows: windows, isComplete: isComplete)
     }
 
     /// Reads a window's record and the heads of its files. Nil if the record is damaged or was removed meanwhile;
