@@ -188,7 +188,7 @@ struct AnomaliesCommand: ParsableCommand {
 
     func validate() throws {
         if follow, source.objectStore != nil {
-            throw ValidationError("--follow reads the files of a data directory, not an object store")
+            throw ValidationError("--follow reads a data directory, not an object store")
         }
         guard let rule, !AnomalyRun.ruleNames.contains(rule) else { return }
         let rules = AnomalyRun.ruleNames.joined(separator: ", ")
