@@ -132,7 +132,7 @@ struct EdgeRunCommand: ParsableCommand {
 struct EdgeReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload",
-        abstract: "Makes HAProxy take changed certificates, authorities and tokens.",
+        abstract: "Makes HAProxy take changed certificates and tokens.",
         discussion: """
             No connection is closed and no call fails. A wrong file is named, and what was in use stays. \
             Tokens count from the next call on, certificates from the next connection on.

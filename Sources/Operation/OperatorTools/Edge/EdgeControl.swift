@@ -32,16 +32,20 @@ package struct EdgeControl {
         }
         let files = EdgeFiles(parsing: String(decoding: sources, as: UTF8.self))
         var lines: [String] = []
-        for copy in try files.copies() {
+        let changed = try files.copies().filter { copy in
+            // Tokens are replaced each time: that is cheap, and shows that HAProxy answers.
+            copy.path == ClusterPaths.edgeTokens
+                || (try? FileSystem.contents("\(dataDirectory)/\(copy.path)"))
+                    != Array(copy.text.utf8)
+        }
+        for copy in changed {
             switch copy.path {
             case ClusterPaths.edgeTokens:
                 try replaceMap(copy)
                 lines.append("tokens: \(files.tokens ?? "")")
-            case ClusterPaths.edgeClientCA:
-                try replace("ca-file", copy)
-                lines.append("authorities of clients: \(files.clientCA ?? "")")
+            case ClusterPaths.edgeClientCA: continue
             default:
-                try replace("cert", copy)
+                try replaceCertificate(copy)
                 lines.append(
                     "certificate: \(files.certificate ?? "")"
                         + (try expiry().map { ", \($0.text)" } ?? "")
@@ -49,17 +53,26 @@ package struct EdgeControl {
             }
             try FileSystem.publish("\(dataDirectory)/\(copy.path)", text: copy.text)
         }
-        return lines
+        guard changed.contains(where: { $0.path == ClusterPaths.edgeClientCA }) else {
+            return lines
+        }
+        // By `commit ssl ca-file`, HAProxy 2.6.12 ends with SIGSEGV if its certificate was replaced before, and shows the old
+        // certificate to clients without SNI from then on.
+        throw TraceError(
+            .configuration,
+            "HAProxy takes other authorities of clients (\(files.clientCA ?? "")) at its start only; the other files are reloaded",
+            remedy: "Restart it: scripts/cluster restart edge"
+        )
     }
 
-    private func replace(_ kind: String, _ copy: EdgeFiles.Copy) throws {
-        let answer = try command("set ssl \(kind) \(copy.path) <<\n\(copy.text)")
+    private func replaceCertificate(_ copy: EdgeFiles.Copy) throws {
+        let answer = try command("set ssl cert \(copy.path) <<\n\(copy.text)")
         guard answer.lowercased().contains("transaction created") else {
             throw TraceError(.configuration, "HAProxy refuses \(copy.path): \(answer)")
         }
-        let result = try command("commit ssl \(kind) \(copy.path)")
+        let result = try command("commit ssl cert \(copy.path)")
         guard result.contains("Success!") else {
-            _ = try? command("abort ssl \(kind) \(copy.path)")
+            _ = try? command("abort ssl cert \(copy.path)")
             throw TraceError(.configuration, "HAProxy refuses \(copy.path): \(result)")
         }
     }

@@ -29,17 +29,17 @@ package struct EdgeFiles: Equatable, Sendable {
         self.tokens = tokens
     }
 
-    /// Reads the files, and checks what can be without HAProxy. Blocks.
+    /// Reads the files, and checks what can be without HAProxy. The authorities come first (`EdgeControl.reload`). Blocks.
     /// - Throws: `TraceError` that names the file.
     func copies() throws -> [Copy] {
         var copies: [Copy] = []
-        if let certificate, let key {
-            let text = try Self.pem(certificate, "CERTIFICATE") + Self.pem(key, "PRIVATE KEY")
-            copies.append(Copy(path: ClusterPaths.edgeCertificate, text: text))
-        }
         if let clientCA {
             let text = try Self.pem(clientCA, "CERTIFICATE")
             copies.append(Copy(path: ClusterPaths.edgeClientCA, text: text))
+        }
+        if let certificate, let key {
+            let text = try Self.pem(certificate, "CERTIFICATE") + Self.pem(key, "PRIVATE KEY")
+            copies.append(Copy(path: ClusterPaths.edgeCertificate, text: text))
         }
         if let tokens {
             let file = try TokenFile(try Self.read(tokens), file: tokens)
