@@ -1,6 +1,7 @@
 """A log that has lost its end or begin, files that go while a router writes to them, damage below checkpoints."""
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -74,13 +75,18 @@ def accept_what_is_said(cluster, words="has lost its end: it ends at LSN"):
     again = cluster.run("up", "--grpc", cluster.grpc, "--metrics", cluster.http, check=False)
     assert again.returncode == 1 and "tracectl log accept-loss" in again.stderr
     assert not cluster.processes()
-    # A log that begins later than it should is whole in itself.
-    verified = cluster.tracectl("log", "verify", "--data", cluster.data, check=False).returncode
-    assert verified in ((0,) if "its begin" in words else (1, 2))
+    verified = cluster.tracectl("log", "verify", "--data", cluster.data, check=False)
+    assert verified.returncode in (1, 2)
+    if "its begin" in words:
+        begin, needed = re.search(r"begins at LSN (\d+), and what stood from (\d+) on", words).groups()
+        assert f"lost at the front: LSN {needed} to {begin} " in verified.stdout, verified.stdout
+        assert "as the checkpoint of cpu.0 stands" in verified.stdout and "tracectl log accept-loss" in verified.stdout
     accepted = cluster.tracectl("log", "accept-loss", "--data", cluster.data).stdout
     assert accepted.startswith("Accepted: from=")
     cluster.up()
     assert cluster.tracectl("log", "accept-loss", "--data", cluster.data, check=False).returncode != 0
+    if "its begin" in words:
+        assert "no damage" in cluster.tracectl("log", "verify", "--data", cluster.data).stdout
 
 
 def assert_all_goes_on(cluster, contract, traffic, received):

@@ -88,6 +88,45 @@ package struct BarrierPayload: Equatable, Sendable {
     }
 }
 
+/// The last barrier of a log, as stated at the beginning of each file head's body and in the note beside the log.
+///
+/// Layout, little-endian: whether a window was closed u8, the barrier (window, stem and slot map, in the layout of a
+/// barrier) as counted bytes, the start of the open window u64.
+package struct LastWindow: Sendable {
+    /// The barrier; nil if no window was closed yet.
+    package let closed: BarrierPayload?
+    /// The slot map in force behind it.
+    package let slotMap: SlotMap
+    /// The start of the open window: the end of the barrier's record.
+    package let begin: LSN
+
+    package init(closed: BarrierPayload?, slotMap: SlotMap, begin: LSN) {
+        self.closed = closed
+        self.slotMap = slotMap
+        self.begin = begin
+    }
+
+    /// - Throws: `TraceError(.corrupt)` if the bytes are malformed.
+    package init(from reader: inout StateReader) throws(TraceError) {
+        let closedBefore = try reader.integer(UInt8.self) == 1
+        let barrier = try unsafe BarrierPayload(decoding: try reader.counted())
+        begin = try reader.integer(UInt64.self)
+        slotMap = barrier.slotMap
+        closed = closedBefore ? barrier : nil
+    }
+
+    /// Appends the encoded values.
+    package func encode(into buffer: inout RawBuffer) {
+        buffer.append(byte: closed == nil ? 0 : 1)
+        var barrier = RawBuffer()
+        (closed ?? BarrierPayload(window: .max, reason: .command, stem: "", slotMap: slotMap))
+            .encode(into: &barrier)
+        buffer.append(integer: UInt32(barrier.count))
+        unsafe buffer.append(barrier.bytes)
+        buffer.append(integer: begin)
+    }
+}
+
 /// The body of a damage record: a range of the log that could not be read, and the number of its events that were not
 /// applied.
 ///

@@ -64,6 +64,29 @@ package enum CheckpointPosition {
     }
 }
 
+/// Reads the LSNs of the workers' checkpoints.
+package enum WorkerCheckpoints {
+    /// Returns the LSNs of all workers that have a checkpoint; nil for one that cannot be read. A checkpoint whose LSN
+    /// meets `isChecked` is read and verified as a whole. Blocks.
+    package static func positions(where isChecked: (LSN) -> Bool) -> [WorkerName: LSN?] {
+        let suffix = ".checkpoint"
+        var positions: [WorkerName: LSN?] = [:]
+        for entry in (try? FileSystem.list(ClusterPaths.checkpoints)) ?? [] {
+            let name = MirroredFile.name(of: entry)
+            guard name.hasSuffix(suffix),
+                let worker = WorkerName(String(name.dropLast(suffix.count))),
+                positions[worker] == nil
+            else { continue }
+            var position = CheckpointPosition.glance(at: worker)
+            if position.map(isChecked) ?? true {
+                position = try? CheckpointPosition.read(of: worker)
+            }
+            positions[worker] = .some(position)
+        }
+        return positions
+    }
+}
+
 /// The number that distinguishes a process from earlier ones of the same name in the data directory. It increases with
 /// each start, whatever the clock says. Stored in `checkpoints/<process>.incarnation`, a `MirroredFile` whose body is
 /// the last number, u64. If the clock is ahead of the number, the clock's value is used, so that the loss of the file

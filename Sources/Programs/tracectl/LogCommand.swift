@@ -94,7 +94,8 @@ struct LogVerifyCommand: ParsableCommand {
         discussion: """
             Checks of each record: checksum, identity, position, its predecessor's checksum, that its body \
             decodes and that its counts follow from those before. Bytes behind the end that belong to a \
-            write that never finished are reported, but are no damage.
+            write that never finished are reported, but are no damage. That files are missing at the front is seen by the \
+            checkpoints of workers, which still need them.
 
             Exit codes: 0 sound, 1 damaged, 2 it could not be read.
 

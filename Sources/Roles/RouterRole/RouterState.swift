@@ -67,27 +67,23 @@ struct RouterState {
         buffer.append(integer: uncertainEvents)
     }
 
-    /// Encodes the part that is also noted beside the log (`LogEnd`): whether a window was closed u8, the last barrier
-    /// (window, stem and slot map, in the layout of a barrier) as counted bytes, the start of the open window u64.
+    /// Encodes the part that is also noted beside the log (`LogEnd`): a `LastWindow`.
     func encodeEnd(into buffer: inout RawBuffer) {
-        buffer.append(byte: window > 0 ? 1 : 0)
-        var barrier = RawBuffer()
-        BarrierPayload(
+        let closed = BarrierPayload(
             window: window &- 1,
             reason: .command,
             stem: lastStem,
             slotMap: slotMap
-        ).encode(into: &barrier)
-        buffer.append(integer: UInt32(barrier.count))
-        unsafe buffer.append(barrier.bytes)
-        buffer.append(integer: windowBegin)
+        )
+        LastWindow(closed: window > 0 ? closed : nil, slotMap: slotMap, begin: windowBegin)
+            .encode(into: &buffer)
     }
 
     /// Reads the body of a log file's head.
     /// - Throws: `TraceError(.corrupt)` if the head is malformed.
     mutating func restoreHead(_ body: UnsafeRawBufferPointer) throws(TraceError) {
         var reader = unsafe StateReader(body)
-        let last = try Self.lastWindow(from: &reader)
+        let last = try LastWindow(from: &reader)
         if let closed = last.closed {
             passed(closed, end: last.begin)
         } else {
@@ -100,17 +96,5 @@ struct RouterState {
         if !reader.isAtEnd { try dedup.restoreBegins(from: &reader) }
         // Heads of versions that did not count uncertain events end here.
         if !reader.isAtEnd { uncertainEvents = try reader.integer(UInt64.self) }
-    }
-
-    /// Reads what `encodeEnd` wrote: the last barrier (nil if no window was closed yet), the slot map, and the start of
-    /// the open window.
-    /// - Throws: `TraceError(.corrupt)` if it is malformed.
-    static func lastWindow(
-        from reader: inout StateReader
-    ) throws(TraceError) -> (closed: BarrierPayload?, slotMap: SlotMap, begin: LSN) {
-        let closedBefore = try reader.integer(UInt8.self) == 1
-        let barrier = try unsafe BarrierPayload(decoding: try reader.counted())
-        let begin = try reader.integer(UInt64.self)
-        return (closedBefore ? barrier : nil, barrier.slotMap, begin)
     }
 }

@@ -1,4 +1,5 @@
 import IngestLog
+import SystemIO
 package import TraceModel
 import TraceWire
 
@@ -8,6 +9,14 @@ package struct LogVerification: Encodable, Sendable {
     package struct Fault: Encodable, Sendable {
         package let lsn: LSN
         package let problem: String
+    }
+
+    /// A missing range before the log's oldest record that workers still need.
+    package struct LostBegin: Encodable, Sendable {
+        package let fromLsn: LSN
+        package let toLsn: LSN
+        /// The evidence, in words.
+        package let reason: String
     }
 
     /// How many findings of each kind are listed; all are counted.
@@ -20,6 +29,8 @@ package struct LogVerification: Encodable, Sendable {
     package private(set) var damagedRanges = 0
     package private(set) var damagedBytes: LSN = 0
     package private(set) var damaged: [LogRange] = []
+    /// nil if no file is missing at the front.
+    package private(set) var lostBegin: LostBegin?
     package private(set) var faultyRecords = 0
     package private(set) var faults: [Fault] = []
     /// Bytes behind the end, of a write that never finished or has not finished yet. They were not acknowledged.
@@ -27,7 +38,7 @@ package struct LogVerification: Encodable, Sendable {
     /// Bytes that a running router removed before they were read.
     package private(set) var trimmedBytes: LSN = 0
 
-    package var isClean: Bool { damagedRanges == 0 && faultyRecords == 0 }
+    package var isClean: Bool { damagedRanges == 0 && faultyRecords == 0 && lostBegin == nil }
 
     /// Reads the whole log. Blocks; uses bounded memory.
     /// - Throws: `SystemError` where it cannot be read.
@@ -39,11 +50,13 @@ package struct LogVerification: Encodable, Sendable {
         var walk = try log.walk()
         beginLsn = walk.position
         var consistency = LogConsistency(bases: bases)
+        var need = LogNeed()
         reading: while true {
             switch try walk.next() {
             case .records(let bytes):
                 for record in unsafe LogRecords(bytes) {
                     records += 1
+                    need.pass(record)
                     if let problem = consistency.findFault(in: record) {
                         add(Fault(lsn: record.lsn, problem: problem))
                     }
@@ -59,6 +72,9 @@ package struct LogVerification: Encodable, Sendable {
         let cut = try log.cut(endingAt: endLsn)
         let lostEnd = max(cut?.end ?? 0, noted ?? 0)
         if lostEnd > endLsn { add(damage: endLsn..<lostEnd) }
+        lostBegin = need.missing(before: beginLsn).map {
+            LostBegin(fromLsn: $0.from, toLsn: beginLsn, reason: $0.reason)
+        }
     }
 
     private mutating func add(damage range: Range<LSN>) {
@@ -77,6 +93,13 @@ package struct LogVerification: Encodable, Sendable {
             "\(files) files, LSN \(beginLsn) to \(endLsn), \(Report.grouped(records)) records: "
                 + (isClean ? "no damage" : "DAMAGED")
         ]
+        if let lost = lostBegin {
+            lines.append(
+                "lost at the front: \(LogRange(lost.fromLsn..<lost.toLsn).text), still needed, as \(lost.reason)."
+                    + " Put the files of \(ClusterPaths.log)/ back; or start the router, which takes nothing then, and"
+                    + " have it go on without them: `tracectl log accept-loss`"
+            )
+        }
         lines += damaged.map { "damaged: \($0.text)" }
         if damaged.count < damagedRanges {
             lines.append("damaged: \(damagedRanges - damaged.count) ranges more")
@@ -95,6 +118,45 @@ package struct LogVerification: Encodable, Sendable {
             lines.append("trimmed while reading: \(Report.grouped(Int(trimmedBytes))) bytes")
         }
         return lines.joined(separator: "\n")
+    }
+}
+
+/// Finds out from which LSN workers need the log, as the router does at its start.
+private struct LogNeed {
+    private var maps: SlotMapHistory?
+    /// Damaged ranges that the router has found; workers skip them.
+    private var accepted: [Range<LSN>] = []
+
+    /// Processes the next record in LSN order. What is malformed is left to `LogConsistency`.
+    mutating func pass(_ record: LogRecord) {
+        switch record.type {
+        case .fileHead where maps == nil:
+            var reader = unsafe StateReader(record.body)
+            guard let last = try? LastWindow(from: &reader) else { return }
+            maps = SlotMapHistory(
+                last.slotMap,
+                window: last.closed.map { $0.window + 1 } ?? 0,
+                windowBegin: min(last.begin, record.lsn)
+            )
+        case .barrier:
+            guard let barrier = try? unsafe BarrierPayload(decoding: record.body) else { return }
+            maps?.append(barrier, end: record.lsn + LSN(record.stride))
+        case .damage:
+            guard let damage = try? unsafe DamagePayload(decoding: record.body) else { return }
+            accepted.append(damage.range)
+        default: break
+        }
+    }
+
+    /// Returns what workers need before `begin`, where the log begins. Reads the workers' checkpoints, which may only have
+    /// advanced since the log was listed. Blocks.
+    func missing(before begin: LSN) -> (from: LSN, reason: String)? {
+        guard begin > 0, let maps else { return nil }
+        return maps.neededBelow(
+            begin,
+            accepted: accepted,
+            checkpoints: WorkerCheckpoints.positions { $0 < begin }
+        )
     }
 }
 

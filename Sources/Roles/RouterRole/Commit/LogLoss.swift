@@ -63,31 +63,16 @@ struct LogLoss: Equatable, Sendable {
         return LogLoss(range: end..<next, reason: reasons.joined(separator: ", and ") + uncounted)
     }
 
-    /// Returns the loss of a log that begins at `begin`: its oldest files are removed only once no worker needs them.
-    /// Returns nil if no worker does. `accepted` are ranges that workers skip. `checkpoints` has nil for one that
-    /// cannot be read, which concerns only its worker.
+    /// Returns the loss of a log that begins at `begin`, as `SlotMapHistory.neededBelow` finds it; nil if there is none.
     static func findBegin(
         _ begin: LSN,
         maps: SlotMapHistory,
         accepted: [Range<LSN>],
         checkpoints: [WorkerName: LSN?]
     ) -> LogLoss? {
-        func needed(by worker: WorkerName) -> LSN {
-            let saved = (checkpoints[worker] ?? 0) ?? begin
-            // A worker that joined later begins where it first owned a slot, whatever checkpoint an earlier worker of
-            // that name left.
-            guard !maps.ownedFirst(by: worker), let first = maps.firstOwned(by: worker) else {
-                return saved
-            }
-            return max(saved, first)
+        maps.neededBelow(begin, accepted: accepted, checkpoints: checkpoints).map {
+            LogLoss(range: $0.from..<begin, reason: $0.reason, isBegin: true)
         }
-        guard let from = maps.trimmable(needed), from < begin,
-            !accepted.contains(where: { $0.upperBound == begin && $0.lowerBound <= from })
-        else { return nil }
-        let behind = checkpoints.keys.filter { needed(by: $0) == from }.min { "\($0)" < "\($1)" }
-        let reason =
-            behind.map { "the checkpoint of \($0) stands at \(from)" } ?? "workers have none of it"
-        return LogLoss(range: from..<begin, reason: reason, isBegin: true)
     }
 
     private var description: String {
@@ -154,29 +139,6 @@ extension LogLoss.Evidence {
             if !segments.isEmpty { evidence.hasSegments = true }
         }
         return evidence
-    }
-}
-
-/// Reads the LSNs of the workers' checkpoints.
-enum WorkerCheckpoints {
-    /// Returns the LSNs of all workers that have a checkpoint; nil for one that cannot be read. A checkpoint whose LSN
-    /// meets `isChecked` is read and verified as a whole. Blocks.
-    static func positions(where isChecked: (LSN) -> Bool) -> [WorkerName: LSN?] {
-        let suffix = ".checkpoint"
-        var positions: [WorkerName: LSN?] = [:]
-        for entry in (try? FileSystem.list(ClusterPaths.checkpoints)) ?? [] {
-            let name = MirroredFile.name(of: entry)
-            guard name.hasSuffix(suffix),
-                let worker = WorkerName(String(name.dropLast(suffix.count))),
-                positions[worker] == nil
-            else { continue }
-            var position = CheckpointPosition.glance(at: worker)
-            if position.map(isChecked) ?? true {
-                position = try? CheckpointPosition.read(of: worker)
-            }
-            positions[worker] = .some(position)
-        }
-        return positions
     }
 }
 

@@ -43,7 +43,7 @@ struct RouterRecovery {
                 case .fileHead:
                     // A later head is needed only for a barrier that was lost with the records before that head.
                     var reader = unsafe StateReader(record.body)
-                    let last = try RouterState.lastWindow(from: &reader)
+                    let last = try LastWindow(from: &reader)
                     if let closed = last.closed, closed.window >= state.window {
                         state.passed(closed, end: last.begin)
                         maps?.append(closed, end: last.begin)
@@ -116,7 +116,7 @@ struct RouterRecovery {
         if let noted, noted.end > (unreported.first?.range.lowerBound ?? log.end) {
             let last = try unsafe noted.state.withUnsafeBytes { bytes in
                 var reader = unsafe StateReader(bytes)
-                return try RouterState.lastWindow(from: &reader)
+                return try LastWindow(from: &reader)
             }
             if log.begin == log.end {
                 state = RouterState(slotMap: last.slotMap)

@@ -1,4 +1,5 @@
 import ClusterMessages
+import IngestLog
 import TraceModel
 
 /// Decides which workers' events are set aside, and holds these workers: they are sent nothing until their case is

@@ -2,8 +2,6 @@ import IngestLog
 import Testing
 import TraceModel
 
-@testable import RouterRole
-
 /// Tests which map and window are valid at an LSN.
 @Suite struct SlotMapHistoryTests {
     private static let one = SlotMap(workers: [:])
