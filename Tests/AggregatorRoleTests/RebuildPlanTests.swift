@@ -55,6 +55,11 @@ import TraceModel
         RebuildPlan(job, files: announced, damaged: damaged)
     }
 
+    /// A rebuild makes all outputs of the worker's window again, also those that are not damaged.
+    @Test func aRebuildTakesWhatWasAnnounced() {
+        #expect(plan("segments/io.0/csv0").bytes(of: first) == 400)
+    }
+
     private func repair(_ step: RebuildPlan.Step) throws -> MergeJob.Repair {
         guard case .merge(let job) = step else {
             throw TraceError(.corrupt, "not merged, but \(step)")

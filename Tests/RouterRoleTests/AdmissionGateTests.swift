@@ -67,6 +67,41 @@ import TraceModel
         #expect(need(applied: 10_000, merge: [.gpu: 77]) == 77)
     }
 
+    /// Until a rebuild has written what it will, or its directory is removed, other rows leave it that space.
+    @Test func theDiskKeepsRoomForRebuilds() throws {
+        let directory = try TemporaryDirectory()
+        try directory.asWorkingDirectory {
+            #expect(RebuildReserve.missingBytes() == 0)
+            let cpu = WorkerWindow(worker: WorkerName(resource: .cpu, index: 0), window: 7)
+            let gpu = WorkerWindow(worker: WorkerName(resource: .gpu, index: 1), window: 7)
+            for window in [cpu, gpu] {
+                let segments = ClusterPaths.segments(of: window.worker)
+                try FileSystem.createDirectory("\(ClusterPaths.rebuild(of: window))/\(segments)")
+            }
+            // Of one without a note nothing is known.
+            #expect(RebuildReserve.missingBytes() == 0)
+            try RebuildReserve.note(5_000, for: cpu)
+            try RebuildReserve.note(300, for: gpu)
+            #expect(RebuildReserve.missingBytes() == 5_300)
+            let segments = ClusterPaths.segments(of: cpu.worker)
+            let directory = "\(ClusterPaths.rebuild(of: cpu))/\(segments)"
+            for (name, size) in [("a.csv", 1_000), ("a.json", 2_000)] {
+                try File("\(directory)/\(name)", .replace).truncate(to: size)
+            }
+            #expect(RebuildReserve.missingBytes() == 2_300)
+            try File("\(directory)/a.csv", .readWrite).truncate(to: 9_000)
+            #expect(RebuildReserve.missingBytes() == 300)
+            try FileSystem.createDirectory(ClusterPaths.log)
+            try FileSystem.createDirectory(ClusterPaths.output)
+            var space = FreeSpace()
+            #expect(space.least().rebuildBytes == 300)
+        }
+        var gate = AdmissionGate(logBudgetBytes: .max)
+        gate.rebuilds(2_300)
+        #expect(gate.obstacle(logBytes: 0, freeBytes: Self.reserve + 2_299) == .diskSpace)
+        #expect(gate.obstacle(logBytes: 0, freeBytes: Self.reserve + 2_300) == nil)
+    }
+
     /// A merge of the largest possible rows fits into the reserved space.
     @Test func escapedTextsFit() {
         var gate = AdmissionGate(logBudgetBytes: .max)

@@ -23,6 +23,7 @@ import TraceModel
         var now = CommitPlanTests.start
         var log: Range<LSN> = 0..<1_000
         var freeBytes = CommitPlanTests.roomy
+        var rebuildBytes = 0
         var slowest: (worker: WorkerName, lsn: LSN)?
         private var calls = 0
 
@@ -73,7 +74,7 @@ import TraceModel
                 now: now,
                 arrival: 1_760_000_000_000_000_000 + now,
                 log: log,
-                volume: .init(name: "disk", bytes: freeBytes),
+                volume: .init(name: "disk", bytes: freeBytes, rebuildBytes: rebuildBytes),
                 outputs: OutputReports(),
                 slowest: slowest
             )
@@ -272,6 +273,20 @@ import TraceModel
     }
 
     // MARK: No room
+
+    @Test func callsWaitForTheRoomThatARebuildNeeds() throws {
+        var bench = Bench()
+        bench.rebuildBytes = Self.roomy
+        let group = bench.group(2)
+        bench.plan.take(group, now: bench.now)
+        guard case .wait = bench.next() else {
+            Issue.record("no wait")
+            return
+        }
+        #expect(bench.plan.obstacle == .diskSpace && bench.plan.freeBytesMin > Self.roomy)
+        bench.rebuildBytes = 0
+        #expect(try bench.finish().end.outcome == .durable)
+    }
 
     @Test func callsWaitForRoomUntilEachIsRefusedAlone() throws {
         var bench = Bench()

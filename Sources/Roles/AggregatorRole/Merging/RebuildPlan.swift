@@ -42,6 +42,12 @@ struct RebuildPlan {
     /// All windows whose segments are still to be rebuilt.
     var windows: [WorkerWindow] { waiting }
 
+    /// Returns the size of what was announced of a worker's window, all of which is made again.
+    func bytes(of window: WorkerWindow) -> UInt64 {
+        repair.files.filter { $0.worker == window.worker && $0.window == window.window }
+            .reduce(0) { $0 + $1.bytes }
+    }
+
     /// Returns the next step. `attempts` returns how often a rebuild of the window has been started.
     mutating func next(attempts: (WorkerWindow) -> Int) -> Step {
         while let window = waiting.first {

@@ -1,3 +1,4 @@
+import IngestLog
 import Logging
 import SystemIO
 import TraceFiles
@@ -55,6 +56,7 @@ struct SegmentRebuilds {
         // The router does not trim the log while one of these directories exists.
         for window in plan.windows {
             try? FileSystem.createDirectory(ClusterPaths.rebuild(of: window))
+            try? RebuildReserve.note(plan.bytes(of: window), for: window)
         }
         plans.append(plan)
     }

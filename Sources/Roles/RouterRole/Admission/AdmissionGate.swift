@@ -11,6 +11,7 @@ import TraceModel
 ///   resource at a time. Their size is what the workers report, as they know what they have written, or the usual
 ///   output of the open window's bytes if that is more, as right after a start. Pending events add to it, up to the
 ///   size of a window.
+/// - *Rebuilds*: what segments that are made again will still take, beside the damaged ones, until they are merged.
 /// - *The log's next file*, and the checkpoints.
 struct AdmissionGate {
     /// The reason why no batch is taken. Raw values are labels of `trace_batches_refused_total`.
@@ -24,6 +25,8 @@ struct AdmissionGate {
     private var openBytes: InlineArray<6, Int>
     private var pending: PendingOutput
     private var reports = OutputReports()
+    /// Bytes that rebuilds of segments will still write.
+    private var rebuildBytes = 0
     private var isAboveHalf = false
 
     /// `window` and `pending` describe the log's content when the router started.
@@ -49,6 +52,9 @@ struct AdmissionGate {
     /// Sets the workers' latest reports.
     mutating func reported(_ reports: OutputReports) { self.reports = reports }
 
+    /// Sets the bytes that rebuilds of segments will still write.
+    mutating func rebuilds(_ bytes: Int) { rebuildBytes = bytes }
+
     /// Notes that the log now begins at `lsn`.
     mutating func trim(below lsn: LSN) { pending.trim(below: lsn) }
 
@@ -71,7 +77,7 @@ struct AdmissionGate {
             let window = min(written + toCome, Limits.windowMergeBytesMax)
             merge = max(merge, written, window)
         }
-        return rows + merge + Limits.logFileBytes + Limits.checkpointReserveBytes
+        return rows + merge + rebuildBytes + Limits.logFileBytes + Limits.checkpointReserveBytes
     }
 
     /// Maximum output bytes of the events that are not applied yet.

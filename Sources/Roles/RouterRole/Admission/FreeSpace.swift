@@ -1,3 +1,4 @@
+import IngestLog
 import SystemIO
 import TraceModel
 
@@ -8,6 +9,8 @@ struct FreeSpace {
         /// What the file system contains, in the operator's words.
         let name: StaticString
         let bytes: Int
+        /// Bytes that rebuilds of damaged segments will still write.
+        var rebuildBytes = 0
     }
 
     private var last: (volume: Volume, at: Int64)?
@@ -17,7 +20,8 @@ struct FreeSpace {
     mutating func least() -> Volume {
         let now = WallClock.monotonic()
         if let last, now - last.at < 100_000_000 { return last.volume }
-        let volume = Self.measure()
+        var volume = Self.measure()
+        volume.rebuildBytes = RebuildReserve.missingBytes()
         last = (volume, now)
         return volume
     }

@@ -282,6 +282,7 @@ struct CommitPlan {
             notices.append(.logAtHalf)
         }
         gate.reported(seen.outputs)
+        gate.rebuilds(seen.volume.rebuildBytes)
         // While the numbers differ, the fabric has not processed the last barrier, and reports sizes of another window.
         if seen.outputs.window == state.window { planner.reported(seen.outputs.windowBytes) }
         let sizes = BatchSizes(group)
