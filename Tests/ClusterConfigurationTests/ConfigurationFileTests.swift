@@ -17,7 +17,10 @@ struct ConfigurationFileTests {
               "default_semantics": "cumulative", "csv_columns": "original",
               "csv_formula_guard": true, "compress": "gzip", "retain_age": "7d", "retain_bytes": "off",
               "object_store": "s3://traces/production", "cell": "east",
-              "console": "off", "perfetto_ui": "http://localhost:10000/"
+              "console": "off", "perfetto_ui": "http://localhost:10000/",
+              "edge": "auto", "tls_cert": "off", "tls_key": "off", "tls_client_ca": "off",
+              "token_file": "off", "plain": "off", "trusted_proxy": "10.0.0.0/8",
+              "require_host_identity": true
             }
             """
         let file = ConfigurationFile(Array(text.utf8), file: "c.json")

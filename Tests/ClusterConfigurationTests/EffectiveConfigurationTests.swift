@@ -302,11 +302,10 @@ struct EffectiveConfigurationTests {
         }
         #expect(try effective(tls + ["--tls-client-ca", file, "--require-host-identity"]).usesEdge)
         let proxy = ["--edge", "off", "--trusted-proxy", "10.0.0.1", "--require-host-identity"]
-        #expect(
-            try effective(proxy).arguments(of: .router).suffix(3) == [
-                "--trusted-proxy", "10.0.0.1", "--require-host-identity",
-            ]
-        )
+        let arguments = try effective(proxy).arguments(of: .router)
+        let place = try #require(arguments.firstIndex(of: "--trusted-proxy"))
+        #expect(arguments[place + 1] == "10.0.0.1")
+        #expect(arguments.contains("--require-host-identity"))
     }
 
     @Test func aRunningEdgeIsComparedByItsOwnAddresses() throws {

@@ -72,11 +72,11 @@ import TraceModel
         try store.apply(Make.snapshot(incarnation: 2, slots: [replayed]))
         #expect(store.reading().value(.anomaliesTotal, Self.slowCalls) == .counter(10))
         // Nothing is left of a host that is gone from all slots.
-        try store.apply(
-            Make.snapshot(slots: [Make.slot(1, lsn: 40, []), Make.slot(2, lsn: 40, [])])
-        )
+        let gone = [Make.slot(1, lsn: 40, []), Make.slot(2, lsn: 40, [])]
+        try store.apply(Make.snapshot(incarnation: 2, slots: gone))
         #expect(store.reading().family(.anomaliesTotal) == nil)
-        try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 50, [Self.found(1)])]))
+        let back = Make.slot(1, lsn: 50, [Self.found(1)])
+        try store.apply(Make.snapshot(incarnation: 2, slots: [back]))
         #expect(store.reading().value(.anomaliesTotal, Self.slowCalls) == .counter(1))
     }
 
