@@ -43,7 +43,9 @@ class ObjectStore:
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [pathlib.Path(sys.executable).parent / "weed", "server", f"-dir={data}", "-ip=127.0.0.1",
-                 "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=40",
+                 "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.volumeSizeLimitMB=64",
+                 # Each bucket takes seven.
+                 "-volume.max=400",
                  # What has a port of its own by default, and is not needed.
                  "-s3.port.iceberg=0", "-s3.port.lance=0",
                  "-filer", "-s3", f"-s3.config={self.directory / 's3.json'}", "-s3.autoCreateBucket=false",

@@ -134,5 +134,7 @@ def test_every_help_teaches_every_option(programs):
     for name, told in readers.items():
         text = subprocess.run([programs / f"trace-{name}", "--help"], capture_output=True, text=True).stdout
         told.update(flag for flag in flags if f"  {flag} " in text or f"  {flag}\n" in text)
+    text = subprocess.run([programs / "tracectl", "edge", "run", "--help"], capture_output=True, text=True).stdout
+    readers["edge"] = {flag for flag in flags if f"  {flag} " in text}
     # These are the cluster's commands' own.
     assert flags - set.union(*readers.values()) == {"--config", "--timeout"}

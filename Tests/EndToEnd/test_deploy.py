@@ -310,7 +310,7 @@ class Container:
         command = [*json.loads(steps["ENTRYPOINT"]), *json.loads(steps["CMD"])]
         places = {
             "/usr/bin/trace-cluster": str(ROOT / "scripts/cluster"), "/data": str(cluster.data), "0.0.0.0:50051": cluster.grpc,
-            "0.0.0.0:9091": cluster.http,
+            "0.0.0.0:9091": cluster.http, "0.0.0.0:9090": f"127.0.0.1:{free_port()}",
         }
         for place, here in places.items():
             command = [word.replace(place, here) for word in command]

@@ -35,7 +35,8 @@ struct ProfileOptions: ParsableArguments {
     /// Returns the files that hold the selected windows.
     static func files(_ selection: ProfileSelection) -> StoredResults.Selection {
         var files = StoredResults.Selection(
-            ["profile"],
+            // Of windows that lie in the span only in part, the events count.
+            selection.from == nil && selection.to == nil ? ["profile"] : ["profile", "json"],
             [.function],
             from: selection.from,
             to: selection.to
