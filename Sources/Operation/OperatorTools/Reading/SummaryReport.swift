@@ -38,8 +38,8 @@ package struct SummaryQuery {
         let names = try FileSystem.list(directory)
         return try resources.compactMap { resource in
             let ending = "_\(resource.name).json"
-            // Names begin with the window's time, so they sort by window.
             let own = names.filter { $0.hasPrefix("summary_") && $0.hasSuffix(ending) }
+                .sorted { Self.isEarlier($0.dropLast(ending.count), $1.dropLast(ending.count)) }
             guard !own.isEmpty else { return nil }
             var merged = WindowSummary(resource)
             let wanted = isLastWindowOnly ? own.suffix(1) : own[...]
@@ -49,6 +49,17 @@ package struct SummaryQuery {
             }
             return Answer(summary: merged, windows: wanted.count)
         }
+    }
+
+    /// Orders names without their endings by window. They begin with the window's time, behind which further windows of
+    /// that second have a number: `summary_20260115_120000`, then `summary_20260115_120000_2`.
+    private static func isEarlier(_ name: Substring, _ other: Substring) -> Bool {
+        let (parts, others) = (name.split(separator: "_"), other.split(separator: "_"))
+        for (part, other) in zip(parts, others) where part != other {
+            // The numbers of windows have no leading zeros.
+            return part.count == other.count ? part < other : part.count < other.count
+        }
+        return parts.count < others.count
     }
 
     private static func read(_ path: String, _ resource: Resource) throws -> WindowSummary {
