@@ -56,7 +56,10 @@ def wait_uploaded(cluster, seconds=60):
         # A window that was merged a moment ago may not be counted yet.
         return state if state["waiting_windows"] == 0 and not_uploaded(cluster.data) == set() else None
 
-    return wait_until(nothing_waits, "everything is uploaded", seconds)
+    try:
+        return wait_until(nothing_waits, "everything is uploaded", seconds)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; {uploads(cluster)}; {not_uploaded(cluster.data)}") from None
 
 
 def not_uploaded(data):
@@ -194,6 +197,27 @@ def test_an_aggregator_that_is_killed_during_uploads(stopped, stored, bucket, co
     check_whole(stored, bucket, stopped.data)
     for resource in RESOURCES:
         assert len(records(stopped.data, resource)) == len(traffic.sent[resource])
+
+
+def test_records_that_arrived_in_part_are_replaced(stopped, stored, bucket, contract):
+    """Some stores keep what has arrived of an upload that broke off, as when the aggregator was killed."""
+    use(stopped, stored)
+    stopped.up("--object-store", f"s3://{bucket}/results")
+    send(stopped, contract, Traffic(contract.messages).batch(resources=("io", "cpu")))
+    stopped.run("finalize")
+    wait_uploaded(stopped)
+    stopped.stop()
+    keys = [key for key in stored.keys(bucket, "results/default/windows/") if "/io/" in key or "/cpu/" in key]
+    whole = {key: stored.content(bucket, key) for key in keys}
+    assert len(whole) >= 2
+    for length, key in zip((0, 40), keys):
+        stored.client().put_object(Bucket=bucket, Key=key, Body=whole[key][:length])
+    for mark in (stopped.data / "output/.merge/uploaded").iterdir():
+        mark.unlink()
+    stopped.up()
+    wait_uploaded(stopped)
+    assert {key: stored.content(bucket, key) for key in keys} == whole
+    check_whole(stored, bucket, stopped.data)
 
 
 def test_a_store_that_is_away_is_waited_for(stopped, tmp_path, contract):

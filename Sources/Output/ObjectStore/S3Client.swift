@@ -91,6 +91,11 @@ package final class S3Client {
         }
     }
 
+    /// Writes a small object, in place of one of the same name.
+    package func put(_ bytes: [UInt8], as name: String) throws(TraceError) {
+        _ = try send("PUT", name, body: bytes)
+    }
+
     /// Writes an object; returns false, and leaves the other one, if there is one of that name.
     package func putIfAbsent(_ bytes: [UInt8], as name: String) throws(TraceError) -> Bool {
         let response = try send(

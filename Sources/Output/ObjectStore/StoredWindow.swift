@@ -99,6 +99,9 @@ package struct StoredWindow: Codable, Sendable, Equatable {
         return Array(try encoder.encode(self) + Data("\n".utf8))
     }
 
+    /// Whether the bytes are a record to its end, and not what has arrived of one.
+    package static func isWhole(_ bytes: [UInt8]) -> Bool { bytes.last == UInt8(ascii: "\n") }
+
     /// Decodes a record.
     /// - Throws: `TraceError(.corrupt)` if it is none, or of a later version.
     package init(_ bytes: [UInt8]) throws(TraceError) {

@@ -30,8 +30,9 @@ struct WindowUpload {
                 "the final files of \(window.resource.name) window \(window.window) have unknown names"
             )
         }
-        // A crash may have come after the record.
-        if try !isStored(record) {
+        // A crash may have come after the record, or amid it.
+        let stored = try storedRecord(of: record)
+        if stored != .whole {
             for index in files.indices {
                 if try upload(files[index], as: record.name(of: record.files[index])) {
                     sent.files += 1
@@ -40,19 +41,31 @@ struct WindowUpload {
                     record.files[index].isMissing = true
                 }
             }
-            if try !client.putIfAbsent(try record.encoded(), as: record.name) {
-                _ = try isStored(record)
+            let bytes = try record.encoded()
+            if stored == .cutShort {
+                try client.put(bytes, as: record.name)
+            } else if try !client.putIfAbsent(bytes, as: record.name) {
+                _ = try storedRecord(of: record)
             }
         }
         try records.markUploaded(window)
         return sent
     }
 
-    /// Returns whether the store has the record.
+    /// What the store has of a record.
+    private enum StoredRecord {
+        case none
+        /// Some stores keep what has arrived of an upload that broke off.
+        case cutShort
+        case whole
+    }
+
+    /// Returns what the store has of the record.
     /// - Throws: `TraceError(.configuration)` if it has a record of other files under this name.
-    private func isStored(_ record: StoredWindow) throws -> Bool {
+    private func storedRecord(of record: StoredWindow) throws -> StoredRecord {
         let bytes = try client.contents(of: record.name, bytesMax: Limits.objectRecordBytesMax)
-        guard let bytes else { return false }
+        guard let bytes else { return .none }
+        guard StoredWindow.isWhole(bytes) else { return .cutShort }
         guard try StoredWindow(bytes).isSame(as: record) else {
             throw TraceError(
                 .configuration,
@@ -61,7 +74,7 @@ struct WindowUpload {
                 remedy: "Give each cluster that shares the bucket and prefix a --cell of its own"
             )
         }
-        return true
+        return .whole
     }
 
     /// Returns false if a reader has taken the file away.
