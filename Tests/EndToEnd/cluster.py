@@ -172,6 +172,8 @@ class Cluster:
         )
         if status["received_events"] != accounted:
             return f"received {status['received_events']}, accounted for {accounted}"
+        if status["uncertain_events"]:
+            return f"{status['uncertain_events']} events of lost log ranges that may have been applied"
         counted = sum(self.metrics().get("trace_events_total", {}).values())
         if counted != status["written_events"]:
             return f"written {status['written_events']}, trace_events_total {counted}"

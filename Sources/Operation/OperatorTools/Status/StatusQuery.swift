@@ -94,6 +94,8 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     package var deduplicatedEvents = 0
     package var deadLetteredEvents = 0
     package var rejectedEvents = 0
+    /// Events of lost ranges of the log of which it is not known yet whether they were applied; nil where it is not reported.
+    package var uncertainEvents: Int?
     /// Rows of damaged segments that are in no final file; nil where it is not reported.
     package var lostRows: Int?
     /// Rows of outputs whose damaged segments were rebuilt from the log; nil if the aggregator does not report it.

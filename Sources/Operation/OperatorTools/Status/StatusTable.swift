@@ -73,14 +73,15 @@ package struct StatusTable {
     }
 
     private var counts: [(String, Int)] {
-        [
+        let uncertain = status.uncertainEvents ?? 0
+        return [
             ("Events received", status.receivedEvents), ("Events written", status.writtenEvents),
             ("Events deduplicated", status.deduplicatedEvents),
             ("Events dead-lettered", status.deadLetteredEvents),
             ("Events rejected", status.rejectedEvents),
             ("Rows lost with damaged segments", status.lostRows ?? 0),
             ("Rows of damaged segments rebuilt", status.rebuiltRows ?? 0),
-        ]
+        ] + (uncertain > 0 ? [("Events perhaps lost with the log", uncertain)] : [])
     }
 
     private func worker(_ worker: ClusterStatus.Worker) -> String {

@@ -7,7 +7,7 @@ import TraceModel
 /// Pages of one snapshot of the shared state. Each page is rendered at its first request.
 struct SnapshotVersion {
     let reading: MetricReading
-    let status: ClusterStatus
+    let status: StatusPage
     /// Whether the reading includes the metric families.
     let hasFamilies: Bool
     /// The value of `SharedState.Content.silences` when the reading was taken.
@@ -19,7 +19,7 @@ struct SnapshotVersion {
 
     init(
         reading: MetricReading,
-        status: ClusterStatus,
+        status: StatusPage,
         hasFamilies: Bool,
         silences: Int,
         builtAt: Int64

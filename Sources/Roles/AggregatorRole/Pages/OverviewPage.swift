@@ -1,6 +1,6 @@
 /// Renders the HTML overview of the cluster's status.
 enum OverviewPage {
-    static func html(_ status: ClusterStatus) -> String {
+    static func html(_ status: StatusPage) -> String {
         """
         <!DOCTYPE html>
         <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5">
@@ -33,7 +33,7 @@ enum OverviewPage {
         """
     }
 
-    private static func state(_ status: ClusterStatus) -> String {
+    private static func state(_ status: StatusPage) -> String {
         let router =
             status.router.up
             ? (status.router.accepting ? "accepting batches" : "not accepting batches")
@@ -42,19 +42,20 @@ enum OverviewPage {
             + " window \(status.router.window), log at byte \(status.router.headLsn)."
     }
 
-    private static func counts(_ status: ClusterStatus) -> String {
+    private static func counts(_ status: StatusPage) -> String {
         [
             ("received", status.known ? "\(status.receivedEvents)" : "not known"),
             ("written", "\(status.writtenEvents)"),
             ("deduplicated", "\(status.deduplicatedEvents)"),
             ("dead-lettered", "\(status.deadLetteredEvents)"),
             ("rejected", "\(status.rejectedEvents)"),
+            ("perhaps lost with the log", "\(status.uncertainEvents)"),
             ("rows lost with damaged segments", "\(status.lostRows)"),
             ("rows of damaged segments rebuilt", "\(status.rebuiltRows)"),
         ].map { "<tr><td>\($0)</td><td class=\"n\">\($1)</td></tr>" }.joined(separator: "\n")
     }
 
-    private static func row(_ worker: ClusterStatus.Worker) -> String {
+    private static func row(_ worker: StatusPage.Worker) -> String {
         let down = worker.lost.map { "down for good: \(escaped($0))" } ?? "down"
         let state = worker.up ? "up" : "<span class=\"down\">\(down)</span>"
         let pid = worker.pid.map { "\($0)" } ?? "–"
@@ -64,20 +65,20 @@ enum OverviewPage {
             + "<td class=\"n\">\(worker.restarts)</td></tr>"
     }
 
-    private static func merging(_ merging: ClusterStatus.Merging) -> String {
+    private static func merging(_ merging: StatusPage.Merging) -> String {
         let waiting = "\(merging.waitingWindows) waiting to be merged."
         guard let current = merging.current else { return waiting }
         return "Merging \(escaped(current.resource)) window \(current.window):"
             + " \(current.mergedBytes) of \(current.totalBytes) bytes; \(waiting)"
     }
 
-    private static func uploads(_ store: ClusterStatus.ObjectStore) -> String {
+    private static func uploads(_ store: StatusPage.ObjectStore) -> String {
         let problem = store.problem.map { " <span class=\"down\">\(escaped($0))</span>" } ?? ""
         return "<p>\(store.waitingWindows) waiting to be uploaded to \(escaped(store.address)),"
             + " cell \(escaped(store.cell)).\(problem)</p>"
     }
 
-    private static func row(_ merged: ClusterStatus.Merged) -> String {
+    private static func row(_ merged: StatusPage.Merged) -> String {
         let files = merged.files.map(escaped).joined(separator: "<br>")
         return "<tr><td>\(escaped(merged.resource))</td><td class=\"n\">\(merged.window)</td>"
             + "<td>\(files)</td></tr>"

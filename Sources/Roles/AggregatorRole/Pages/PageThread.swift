@@ -143,7 +143,7 @@ final class PageThread: Sendable {
         save()
         return SnapshotVersion(
             reading: reading,
-            status: ClusterStatus(
+            status: StatusPage(
                 reading,
                 marks: marks,
                 merging: merging,

@@ -4,7 +4,7 @@ import TraceMetrics
 import TraceModel
 
 /// The object that `/status` and `tracectl status --json` print.
-struct ClusterStatus: Encodable, Sendable {
+struct StatusPage: Encodable, Sendable {
     /// State of the router.
     struct Router: Encodable, Sendable {
         let pid: UInt32?
@@ -148,6 +148,9 @@ struct ClusterStatus: Encodable, Sendable {
     let deduplicatedEvents: UInt64
     let deadLetteredEvents: UInt64
     let rejectedEvents: UInt64
+    /// Events of lost ranges of the log, of which some may have been applied before. Until that is known, the other counts may
+    /// go back; then this is 0, and those that were not applied count as dead-lettered.
+    let uncertainEvents: UInt64
     /// Rows of segments that were damaged or missing when their window was merged.
     let lostRows: UInt64
     /// Rows of outputs with such segments that were rebuilt from the log.
@@ -234,6 +237,7 @@ struct ClusterStatus: Encodable, Sendable {
         deduplicatedEvents = status.deduplicatedEvents
         deadLetteredEvents = status.deadLetteredEvents
         rejectedEvents = status.rejectedEvents
+        uncertainEvents = status.uncertainEvents
         lostRows = reading.lostRows
         rebuiltRows = reading.rebuiltRows
         self.merging = Merging(merging)
