@@ -17,12 +17,12 @@ command_up() {
     packages_install "${needed[@]}"
     settings_make_data_dir
     supervision_lock
-    settings_load_remembered
     if [ -n "$(services_supervised)" ]; then
         cluster_report_running "$@"
         return
     fi
     programs_build
+    settings_load_remembered
     settings_resolve "$@"
     cluster_start_and_scale || return 1
     supervision_unlock
@@ -37,14 +37,15 @@ command_up() {
 # and is then scaled to the wanted numbers.
 cluster_start_and_scale() {
     local wanted=${settings[workers]}
-    if [ -z "$remembered_workers" ]; then
-        remembered='' settings_save "$wanted" # the router is about to store it permanently
+    if [ -z "${settings[owners]}" ]; then
+        # The router is about to store the workers permanently; other settings are remembered once the cluster has started.
+        (remembered=() && settings_save "$wanted")
+        settings[owners]=$wanted
     else
-        workers_merge "$remembered_workers"
-        settings[workers]=$remembered_workers
+        settings[workers]=${settings[owners]}
     fi
     cluster_start || return 1
-    if [ "${settings[workers]}" != "$wanted" ] || [ -n "$interrupted_scale" ]; then
+    if [ "${settings[workers]}" != "$wanted" ] || [ -n "${settings[scaling]}" ]; then
         if [ -n "$(workers_lost)" ]; then
             complain "not scaled to $wanted, as no slot of $(workers_lost) can move"
             return 0
@@ -84,7 +85,7 @@ cluster_start() {
     # shellcheck disable=SC2046 # names hold no spaces
     supervision_start && services_wait_ready "$ready_seconds" aggregator router $(workers_names) "${others[@]}" &&
         ! router_lost_complaint &&
-        { [ -n "$interrupted_scale" ] || cluster_wait_connected; } && started=yes
+        { [ -n "${settings[scaling]}" ] || cluster_wait_connected; } && started=yes
     trap - INT TERM
     if [ "$started" = no ]; then
         supervision_stop || true
@@ -102,13 +103,15 @@ cluster_has_edge() { [ -n "${settings[edge]}" ]; }
 # Returns when the router takes batches and exactly the wanted workers are connected, except lost ones. Ready processes
 # may not be connected yet.
 cluster_wait_connected() {
-    "$bin_dir/tracectl" wait --data "$data_dir" --workers "$(workers_text)" --timeout "$ready_seconds" >&2
+    "$bin_dir/tracectl" wait --data "$data_dir" --workers "${settings[workers]}" --timeout "$ready_seconds" >&2
 }
 
 # Runs `up` with OPTIONS where a cluster runs already.
 cluster_report_running() {
     local name status=0
     local -a ill=()
+    programs_locate
+    settings_load_remembered
     for name in aggregator router $(workers_names) $(services_others); do services_ready "$name" || ill+=("$name"); done
     if [ ${#ill[@]} -gt 0 ]; then
         complain "a cluster runs in $data_dir already, but is not healthy; not ready: ${ill[*]}"
@@ -121,7 +124,6 @@ cluster_report_running() {
         return 1
     fi
     echo "A cluster runs in $data_dir already, and is ready."
-    programs_locate
     "$bin_dir/tracectl" config compare --data "$data_dir" "$@" || status=$?
     [ "$status" -ne 1 ] || complain "the settings above were not applied, as the cluster runs"
     return "$status"
@@ -302,10 +304,10 @@ command_scale() {
     cluster_require_running
     supervision_lock
     supervision_running || fail "the supervisor of $data_dir was killed; run stop, then up"
-    settings_load_remembered
     programs_locate
+    settings_load_remembered --scale "$1"
     [ -z "$(workers_lost)" ] || fail "not scaled, as no slot of $(workers_lost) can move: see status"
-    cluster_scale "$1"
+    cluster_scale "${settings[workers]}"
     echo "Scaled: ${settings[workers]}"
     scale_warn
 }
@@ -318,14 +320,13 @@ scale_warn() {
         note "The next up scales to $next, which the configuration file sets (tracectl config show)."
 }
 
-# Scales to COUNTS: starts the missing workers, moves the slots, ends the surplus workers. Interrupted at any point,
+# Scales to WORKERS: starts the missing workers, moves the slots, ends the surplus workers. Interrupted at any point,
 # this leaves the slots where they were or where they go, with all workers of both running; the same command then
 # continues.
 cluster_scale() {
-    local counts=$1 name
-    workers_merge "$counts"
-    settings[workers]=$(workers_text)
-    settings_save "$remembered_workers" "${settings[workers]}"
+    local name
+    settings[workers]=$1
+    settings_save "${settings[owners]}" "${settings[workers]}"
 
     local -a wanted new=() retired=()
     mapfile -t wanted < <(workers_names)
@@ -405,7 +406,7 @@ cluster_unless_stopping() {
 cluster_scale_undo() {
     services_down "$@" || true
     services_remove "$@" || true
-    settings_save "$remembered_workers" "$interrupted_scale"
+    settings_save "${settings[owners]}" "${settings[scaling]}"
     fail "not scaled; everything is as before"
 }
 

@@ -38,6 +38,13 @@ package enum WorkerCounts {
         }
         return counts
     }
+
+    /// Returns counts in the form that `parse` reads, in the order of resources.
+    package static func text(_ counts: [Resource: Int]) -> String {
+        Resource.allCases.compactMap { resource in
+            counts[resource].map { "\(resource.name)=\($0)" }
+        }.joined(separator: ",")
+    }
 }
 
 /// What one worker has of one window: `function.0.w12`.

@@ -19,8 +19,8 @@ struct ConfigCommand: ParsableCommand {
             """,
         subcommands: [
             ConfigCheckCommand.self, ConfigShowCommand.self, ConfigReferenceCommand.self,
-            ConfigExportCommand.self,
-            ConfigCompareCommand.self,
+            ConfigExportCommand.self, ConfigCompareCommand.self,
+            ConfigRememberedCommand.self, ConfigRememberCommand.self,
         ]
     )
 }
@@ -87,6 +87,77 @@ struct ConfigExportCommand: ParsableCommand {
     @OptionGroup var settings: SettingOptions
 
     func run() throws { Terminal.output.line(try settings.effective().exported) }
+}
+
+/// `tracectl config remembered`.
+struct ConfigRememberedCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remembered",
+        abstract: "Prints for scripts/cluster what the last start left, as lines of NAME=VALUE.",
+        discussion: """
+            workers, which the next start runs; owners, which may own slots, empty for a new data directory; scaling, \
+            where an interrupted scale was to lead, or empty; and remembered. with the name of each other setting. A \
+            damaged file is written anew from its copy.
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @Option(help: ArgumentHelp("Change the workers by these.", valueName: "resource=n,…"))
+    var scale: String?
+
+    func run() throws {
+        let settings = try RememberedSettings.load(from: data.directory) {
+            Terminal.error.line("warning: \($0)")
+        }
+        var workers = settings.workers
+        if let scale { workers.merge(try ConfigRememberCommand.counts(scale)) { $1 } }
+        Terminal.output.line("workers=\(WorkerCounts.text(workers))")
+        Terminal.output.line("owners=\(settings.possibleOwners.map(WorkerCounts.text) ?? "")")
+        Terminal.output.line("scaling=\(settings.scaling.map(WorkerCounts.text) ?? "")")
+        for other in settings.others { Terminal.output.line("remembered.\(other)") }
+    }
+}
+
+/// `tracectl config remember`.
+struct ConfigRememberCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remember",
+        abstract: "Keeps settings for the next start of scripts/cluster."
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @Option(help: ArgumentHelp("The workers that own the slots.", valueName: "resource=n,…"))
+    var workers: String
+
+    @Option(help: ArgumentHelp("The workers to which the slots move.", valueName: "resource=n,…"))
+    var scaling: String?
+
+    @Argument(help: ArgumentHelp("The other settings.", valueName: "name=value"))
+    var others: [String] = []
+
+    func run() throws {
+        let settings = RememberedSettings(
+            owners: try Self.counts(workers),
+            scaling: try scaling.map(Self.counts),
+            others: others
+        )
+        try settings.save(in: data.directory)
+    }
+
+    /// Parses numbers of workers. Ends the program with code 2 where they are none.
+    static func counts(_ text: String) throws -> [Resource: Int] {
+        guard let counts = WorkerCounts.parse(text), !counts.isEmpty else {
+            Terminal.error.line(
+                """
+                error: "\(text)" names no workers: \(Setting["workers"].kind.expectation), as in function=2,cpu=1
+                """
+            )
+            throw ExitCode(2)
+        }
+        return counts
+    }
 }
 
 /// `tracectl config compare`.
