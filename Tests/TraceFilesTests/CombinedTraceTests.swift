@@ -10,71 +10,11 @@ import TraceModel
 struct CombinedTraceTests {
     private static let start = 1_760_000_000_000_000
 
-    /// A data directory with traces as windows leave them.
-    private final class Archive {
-        let directory: TemporaryDirectory
-        private let path: String
-
-        init() throws {
-            directory = try TemporaryDirectory()
-            path = "\(directory.path)/output/json"
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        }
-
-        func add(
-            _ resource: Resource,
-            window: Int = 1,
-            host: String = "a",
-            _ events: [String],
-            names: [String] = [],
-            isCompressed: Bool = false,
-            stem: String? = nil,
-            ending: String = "\n]}\n"
-        ) throws {
-            let head = """
-                {"displayTimeUnit":"ms","metadata":{"resource":"\(resource.name)","host":"\(host)",\
-                "stem":"1","window":\(window)},"traceEvents":[
-                """
-            let text = head + "\n" + (events + names).joined(separator: ",\n") + ending
-            let name = stem ?? "\(1_000 + window)"
-            let file = "\(path)/\(resource.name)_trace_\(name)_\(host).json"
-            let data = Data(text.utf8)
-            guard isCompressed else { return try data.write(to: URL(filePath: file)) }
-            let packed = try data.withUnsafeBytes { try Gzip.compress($0) }
-            try Data(packed).write(to: URL(filePath: file + ".gz"))
-        }
-
-        /// Returns the document and its report.
-        func document(
-            _ selection: CombinedTraceSelection,
-            filesMax: Int = 8,
-            checkCancelled: @escaping () throws -> Void = {}
-        ) throws -> (data: Data, report: CombinedTraceReport) {
-            var data = Data()
-            let trace = CombinedTrace(
-                selection,
-                root: directory.path,
-                filesMax: filesMax,
-                checkCancelled: checkCancelled
-            ) { data.append(contentsOf: $0) }
-            let report = try trace.run()
-            #expect(report.bytes == data.count)
-            return (data, report)
-        }
-
-        func events(
-            _ selection: CombinedTraceSelection = CombinedTraceSelection(),
-            filesMax: Int = 8
-        ) throws -> [[String: Any]] {
-            try CombinedTraceTests.events(document(selection, filesMax: filesMax).data)
-        }
-    }
-
     private static func object(_ data: Data) throws -> [String: Any] {
         try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
     }
 
-    private static func events(_ data: Data) throws -> [[String: Any]] {
+    fileprivate static func events(_ data: Data) throws -> [[String: Any]] {
         try #require(try object(data)["traceEvents"] as? [[String: Any]])
     }
 
@@ -150,7 +90,7 @@ struct CombinedTraceTests {
     // MARK: Order and names
 
     @Test func allResourcesStandInOrderUnderTheBestNames() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(
             .function,
             [Self.call("B", 10, 1), Self.call("E", 40, 1)],
@@ -191,7 +131,7 @@ struct CombinedTraceTests {
     }
 
     @Test func processesOfHostsKeepApart() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         let names = [Self.process(4_000, "python")]
         try archive.add(
             .function,
@@ -246,7 +186,7 @@ struct CombinedTraceTests {
     // MARK: Spans
 
     @Test func callsThatASpanCutsAreClippedAndMarked() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(
             .function,
             window: 1,
@@ -304,7 +244,7 @@ struct CombinedTraceTests {
 
     /// The names of windows that end within one second sort otherwise.
     @Test func filesAreReadInTheOrderOfWindows() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(.function, window: 1, [Self.call("B", 10, 1)], stem: "1001")
         try archive.add(
             .function,
@@ -320,7 +260,7 @@ struct CombinedTraceTests {
 
     /// A host whose calls are only open in the time span is shown like one with events.
     @Test func hostsWithoutEventsAreNamed() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         for (host, late) in [("a", 50), ("b", 25)] {
             try archive.add(.function, host: host, [Self.call("B", 10, 1)])
             try archive.add(
@@ -342,7 +282,7 @@ struct CombinedTraceTests {
 
     /// Files that end before the time span, or begin after it, are not read but at their ends.
     @Test func onlyFilesOfTheSpanAreRead() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         let damage = "{\"ts\":x}"
         try archive.add(
             .function,
@@ -371,7 +311,7 @@ struct CombinedTraceTests {
 
     /// Files that end before the span are not read if their windows are known; anomalies may be later than all events.
     @Test func filesOfEarlierWindowsAreNotRead() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(.function, [Self.call("B", 10, 1), Self.instant(.function, 500)])
         let later = [Self.call("B", 1_000, 2), Self.call("E", 1_100, 2)]
         try archive.add(.function, window: 2, later, isCompressed: true)
@@ -422,7 +362,7 @@ struct CombinedTraceTests {
     }
 
     @Test func memoryIsTakenFromABudget() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(
             .function,
             (0..<500).map { Self.call("B", $0, $0, tid: $0 % 50, name: "f\($0)") }
@@ -443,7 +383,7 @@ struct CombinedTraceTests {
 
     /// A trace that takes too long ends like one that is too large.
     @Test func aTraceEndsWhenItsTimeIsUp() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(.function, (0..<5_000).map { Self.call("B", $0, $0, tid: $0) })
         var asked = 0
         var data = Data()
@@ -467,14 +407,14 @@ struct CombinedTraceTests {
     }
 
     @Test func aFileThatIsCutOffIsReported() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(.cpu, [Self.instant(.cpu, 1)], ending: ",\n")
         let error = #expect(throws: TraceError.self) { try archive.events() }
         #expect(error?.code == .corrupt && error?.message.hasSuffix("is cut off") == true)
     }
 
     @Test func compressedFilesMakeTheSameTrace() throws {
-        let (plain, packed) = (try Archive(), try Archive())
+        let (plain, packed) = (try PublishedTraces(), try PublishedTraces())
         for (archive, isCompressed) in [(plain, false), (packed, true)] {
             for window in 1...3 {
                 let base = 100 * window
@@ -509,7 +449,7 @@ struct CombinedTraceTests {
 
     /// More names than are read at once at the end of a file.
     @Test func namesAreFoundAtTheEndOfLargeFiles() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         let threads = (1...2_000).map { Self.thread(7, $0, "thread \($0)") }
         try archive.add(
             .function,
@@ -527,7 +467,7 @@ struct CombinedTraceTests {
 
     @Test func ratesAddUpToTheTotals() throws {
         var random = SeededGenerator(seed: 11)
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         var expected: [String: Int] = [:]
         var times = (0..<400).map { _ in Int(random.next() % 3_000_000) }.sorted()
         for index in 100...200 { times[index] = times[100] }
@@ -589,7 +529,7 @@ struct CombinedTraceTests {
 
     /// Whatever the limit: the trace is not larger, all its calls have both ends, and each event is written or counted.
     @Test func aLimitEndsTheTrace() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         var random = SeededGenerator(seed: 3)
         var open: [Int] = []
         var calls: [String] = []
@@ -646,7 +586,7 @@ struct CombinedTraceTests {
     }
 
     @Test func openCallsThatDoNotFitAreAnError() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         let name = String(repeating: "n", count: 1_000)
         try archive.add(
             .function,
@@ -659,7 +599,7 @@ struct CombinedTraceTests {
 
     @Test func readingIsCancelled() throws {
         struct Cancelled: Error {}
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(.cpu, (0..<5_000).map { Self.instant(.cpu, $0) })
         // Also while rows are read that are not selected.
         for selection in [CombinedTraceSelection(), CombinedTraceSelection(pid: 99)] {
@@ -674,7 +614,7 @@ struct CombinedTraceTests {
     }
 
     @Test func nothingMakesAnEmptyTrace() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         let (data, report) = try archive.document(CombinedTraceSelection())
         #expect(
             try Self.events(data).isEmpty && report.written.events == 0 && report.processes == 0
@@ -682,5 +622,32 @@ struct CombinedTraceTests {
         try archive.add(.cpu, [Self.instant(.cpu, 10)])
         let before = CombinedTraceSelection(from: Self.at(1), to: Self.at(9))
         #expect(try archive.events(before).isEmpty)
+    }
+}
+
+extension PublishedTraces {
+    /// Returns the document and its report.
+    fileprivate func document(
+        _ selection: CombinedTraceSelection,
+        filesMax: Int = 8,
+        checkCancelled: @escaping () throws -> Void = {}
+    ) throws -> (data: Data, report: CombinedTraceReport) {
+        var data = Data()
+        let trace = CombinedTrace(
+            selection,
+            root: directory.path,
+            filesMax: filesMax,
+            checkCancelled: checkCancelled
+        ) { data.append(contentsOf: $0) }
+        let report = try trace.run()
+        #expect(report.bytes == data.count)
+        return (data, report)
+    }
+
+    fileprivate func events(
+        _ selection: CombinedTraceSelection = CombinedTraceSelection(),
+        filesMax: Int = 8
+    ) throws -> [[String: Any]] {
+        try CombinedTraceTests.events(document(selection, filesMax: filesMax).data)
     }
 }

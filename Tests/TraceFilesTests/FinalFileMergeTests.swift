@@ -7,69 +7,7 @@ import TraceModel
 
 /// Merging several traces of calls into one.
 struct FinalFileMergeTests {
-    private static let start = 1_760_000_000_000_000
-
-    /// A data directory with traces as windows leave them.
-    private final class Archive {
-        let directory: TemporaryDirectory
-        private let path: String
-
-        init() throws {
-            directory = try TemporaryDirectory()
-            path = "\(directory.path)/output/json"
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        }
-
-        func add(
-            _ window: Int,
-            host: String = "a",
-            _ events: [String],
-            isCompressed: Bool = false
-        ) throws {
-            let head = """
-                {"displayTimeUnit":"ms","metadata":{"resource":"function","host":"\(host)"},\
-                "traceEvents":[
-                """
-            let name = #"{"ph":"M","pid":7,"name":"process_name","args":{"name":"\#(window)"}}"#
-            let text = head + "\n" + (events + [name]).joined(separator: ",\n") + "\n]}\n"
-            let file = "\(path)/function_trace_\(1_000 + window)_\(host).json"
-            let data = Data(text.utf8)
-            guard isCompressed else { return try data.write(to: URL(filePath: file)) }
-            let packed = try data.withUnsafeBytes { try Gzip.compress($0) }
-            try Data(packed).write(to: URL(filePath: file + ".gz"))
-        }
-
-        func remove(_ window: Int) throws {
-            let file = "\(path)/function_trace_\(1_000 + window)_a.json"
-            try FileManager.default.removeItem(atPath: file)
-        }
-
-        /// Returns the events in order as `<phase><microseconds> <cookie>`, and names as `M<window>`.
-        func read(
-            from: EpochNanoseconds? = nil,
-            to: EpochNanoseconds? = nil,
-            filesMax: Int = 8
-        ) throws -> [String] {
-            try events(TraceSelection(resource: .function, from: from, to: to), filesMax: filesMax)
-                .map { event in
-                    let phase = event["ph"] as? String ?? "?"
-                    let arguments = event["args"] as? [String: Any] ?? [:]
-                    if phase == "M" { return "M\(arguments["name"] ?? "")" }
-                    let time = (event["ts"] as? Int ?? 0) - start
-                    return "\(phase)\(time) \(arguments["cookie"] ?? "")"
-                }
-        }
-
-        func events(_ selection: TraceSelection, filesMax: Int = 8) throws -> [[String: Any]] {
-            var data = Data()
-            let reader = TraceFileReader(selection, root: directory.path, filesMax: filesMax) {
-                data.append(contentsOf: $0)
-            }
-            try reader.writeJSON()
-            let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
-            return try #require(object?["traceEvents"] as? [[String: Any]])
-        }
-    }
+    fileprivate static let start = 1_760_000_000_000_000
 
     private static func entry(
         _ time: Int,
@@ -124,7 +62,7 @@ struct FinalFileMergeTests {
     }
 
     @Test func filesThatOverlapAreMerged() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(1, [Self.entry(10, 1), Self.exit(30, 1)])
         try archive.add(1, host: "b", [Self.entry(5, 2), Self.exit(20, 2)], isCompressed: true)
         try archive.add(2, host: "c", [Self.entry(25, 3), Self.exit(40, 3)])
@@ -138,7 +76,7 @@ struct FinalFileMergeTests {
     }
 
     @Test func aContinuedCallBeginsOnce() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         let outer = "\\\"outer\\\" <1>"
         try archive.add(1, [Self.entry(10, 1, name: outer), Self.entry(11, 2), Self.entry(12, 3)])
         // Before the first event of its window, and after it.
@@ -152,7 +90,7 @@ struct FinalFileMergeTests {
         }
         #expect(try events() == calls)
         // If the first begin is gone, the next one replaces it.
-        try archive.remove(1)
+        try archive.remove(.function, window: 1)
         #expect(try events() == calls)
         // A call of another host is a different call.
         try archive.add(1, host: "b", [Self.entry(10, 1, name: outer), Self.exit(11, 1)])
@@ -161,7 +99,7 @@ struct FinalFileMergeTests {
 
     /// A call as old as the process must not make all windows overlap.
     @Test func windowsOfOneLongCallDoNotOverlap() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(0, [Self.entry(0, 1), Self.exit(1, 5)])
         for window in 1...40 {
             try archive.add(window, [Self.continued(0, 1), Self.exit(window * 10, 5)])
@@ -172,7 +110,7 @@ struct FinalFileMergeTests {
 
     /// An exit is an instant in a window that does not repeat its call, and an end in the merged document.
     @Test func anExitWithoutRepeatedBeginEndsItsCall() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         // Call 9 is recursive: the inner call ends first.
         try archive.add(
             1,
@@ -202,7 +140,7 @@ struct FinalFileMergeTests {
             try events(from: 25, to: 30) == ["B25 1", "B25 9", "B25 9", "E30 9", "E30 ", "E30 "]
         )
         #expect(try events(from: 32, to: 33) == ["B32 1", "E32 1", "i33 5"])
-        try archive.remove(1)
+        try archive.remove(.function, window: 1)
         #expect(
             try events() == ["B10 1", "i20 2", "i30 9", "i31 9", "E32 1", "i33 5"],
             "a window's repetition stands for the beginning that is gone"
@@ -211,7 +149,7 @@ struct FinalFileMergeTests {
 
     /// The begin of the call is in no file that is left.
     @Test func aRepeatedCallIsClippedWhereItsWindowBeginsLater() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(2, [Self.continued(10, 1), Self.entry(30, 2), Self.exit(40, 1)])
         try archive.add(3, [Self.continued(30, 2), Self.exit(50, 2)])
         let events = try archive.read(from: Self.at(20)).filter { !$0.hasPrefix("M") }
@@ -224,8 +162,8 @@ struct FinalFileMergeTests {
 
     /// Two windows. Call 1 continues from the first into the second, call 3 never ends, call 6 belongs to another
     /// thread, call 7 to another host.
-    private func clippable() throws -> Archive {
-        let archive = try Archive()
+    private func clippable() throws -> PublishedTraces {
+        let archive = try PublishedTraces()
         try archive.add(
             1,
             [
@@ -247,7 +185,7 @@ struct FinalFileMergeTests {
     }
 
     private func clipped(
-        _ archive: Archive,
+        _ archive: PublishedTraces,
         from: Int?,
         to: Int?,
         filesMax: Int = 8
@@ -340,7 +278,7 @@ struct FinalFileMergeTests {
 
     /// A late row makes a later window begin before an earlier one.
     @Test func overlappingWindowsAreClippedTogether() throws {
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         try archive.add(1, [Self.entry(10, 1), Self.exit(50, 9)])
         try archive.add(2, [Self.continued(10, 1), Self.exit(60, 9)])
         try archive.add(
@@ -351,7 +289,7 @@ struct FinalFileMergeTests {
         #expect(try clipped(archive, from: 9, to: 9) == ["B9 5", "E9 5"])
         #expect(try clipped(archive, from: 57, to: 60) == ["E60 9"])
         // The window in which the call began is gone.
-        try archive.remove(1)
+        try archive.remove(.function, window: 1)
         #expect(try clipped(archive, from: 54, to: 54) == ["B54 1", "E54 "])
         #expect(try clipped(archive, from: 57, to: 60) == ["E60 9"])
     }
@@ -359,7 +297,7 @@ struct FinalFileMergeTests {
     /// For any span, the document equals the part of the whole document in that span.
     @Test func anySpanEqualsThatPartOfTheWhole() throws {
         var random = SeededGenerator(seed: 11)
-        let archive = try Archive()
+        let archive = try PublishedTraces()
         var open: [(began: Int, cookie: Int, tid: Int)] = []
         var next = 0
         for window in 0..<6 {
@@ -402,5 +340,54 @@ struct FinalFileMergeTests {
             if parts[0] < from { before = open } else { inside.append(row) }
         }
         return before.map { "B\(from) \($0)" } + inside + open.map { _ in "E\(to) " }
+    }
+}
+
+extension PublishedTraces {
+    /// Adds a trace of calls that ends with its process's name.
+    fileprivate func add(
+        _ window: Int,
+        host: String = "a",
+        _ events: [String],
+        isCompressed: Bool = false
+    ) throws {
+        let name = #"{"ph":"M","pid":7,"name":"process_name","args":{"name":"\#(window)"}}"#
+        try add(
+            .function,
+            window: window,
+            host: host,
+            events,
+            names: [name],
+            isCompressed: isCompressed
+        )
+    }
+
+    /// Returns the events in order as `<phase><microseconds> <cookie>`, and names as `M<window>`.
+    fileprivate func read(
+        from: EpochNanoseconds? = nil,
+        to: EpochNanoseconds? = nil,
+        filesMax: Int = 8
+    ) throws -> [String] {
+        try events(TraceSelection(resource: .function, from: from, to: to), filesMax: filesMax)
+            .map { event in
+                let phase = event["ph"] as? String ?? "?"
+                let arguments = event["args"] as? [String: Any] ?? [:]
+                if phase == "M" { return "M\(arguments["name"] ?? "")" }
+                let time = (event["ts"] as? Int ?? 0) - FinalFileMergeTests.start
+                return "\(phase)\(time) \(arguments["cookie"] ?? "")"
+            }
+    }
+
+    fileprivate func events(
+        _ selection: TraceSelection,
+        filesMax: Int = 8
+    ) throws -> [[String: Any]] {
+        var data = Data()
+        let reader = TraceFileReader(selection, root: directory.path, filesMax: filesMax) {
+            data.append(contentsOf: $0)
+        }
+        try reader.writeJSON()
+        let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+        return try #require(object?["traceEvents"] as? [[String: Any]])
     }
 }

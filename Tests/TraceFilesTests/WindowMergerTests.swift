@@ -163,14 +163,14 @@ struct WindowMergerTests {
                 try group.merge(files)
                 #expect(try outputs(of: group) == expected, "crash at step \(crashAt)")
                 #expect(try group.directory.files(below: "segments").isEmpty)
-                #expect(try group.merger.isMerged(.gpu, window: 7))
+                #expect(try group.isMerged(window: 7))
                 // A repeated announcement changes nothing.
                 try group.merge(files)
                 #expect(try outputs(of: group) == expected)
                 try FinalWindowRecords(root: group.directory.path).add(
                     FinalWindow(resource: .gpu, window: 7, finalAt: 1)
                 )
-                #expect(try !group.merger.isMerged(.gpu, window: 7))
+                #expect(try !group.isMerged(window: 7))
             }
         }
     }
@@ -192,7 +192,7 @@ struct WindowMergerTests {
         }
         #expect(throws: Crash.self) { try group.merge(files, with: dying) }
         try group.merge(files)
-        #expect(try group.merger.isMerged(.gpu, window: 7))
+        #expect(try group.isMerged(window: 7))
         #expect(try !outputs(of: group).isEmpty)
         for target in taken {
             #expect(!FileManager.default.fileExists(atPath: "\(root)/\(target)"))
@@ -214,7 +214,7 @@ struct WindowMergerTests {
             }
         }
         #expect(throws: TraceError.self) { try group.merge(files, with: merger) }
-        #expect(try !group.merger.isMerged(.gpu, window: 7))
+        #expect(try !group.isMerged(window: 7))
     }
 
     @Test(arguments: [1, 3]) func compressedFilesHaveTheSameContent(_ workers: Int) throws {

@@ -77,4 +77,10 @@ struct WorkerGroup {
     ) throws -> [String] {
         try (merger ?? self.merger).merge(resource: .gpu, window: 7, stem: Self.stem, files: files)
     }
+
+    /// Whether a window's final files are complete.
+    func isMerged(window: UInt64) throws -> Bool {
+        let path = "\(directory.path)/\(MergeManifest.path(.gpu, window: window))"
+        return try MergeManifest(contentsOf: path)?.isDone ?? false
+    }
 }

@@ -127,12 +127,6 @@ package final class WindowMerger {
         return manifest.outputs.map(\.target)
     }
 
-    /// Whether the window's final files are complete, so that an announcement of it is a repetition.
-    package func isMerged(_ resource: Resource, window: UInt64) throws -> Bool {
-        try MergeManifest(contentsOf: absolute(MergeManifest.path(resource, window: window)))?
-            .isDone ?? false
-    }
-
     // MARK: Steps
 
     private func prepare(
