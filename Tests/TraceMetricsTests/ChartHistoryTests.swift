@@ -198,7 +198,7 @@ import TraceModel
             try store.apply(
                 Make.snapshot(slots: [Make.slot(1, lsn: lsn, samples + [Make.events(0)])])
             )
-            return sampler.samples(of: store.chartTotals(), after: 2)
+            return sampler.samples(of: store.chartTotals(after: 2), after: 2)
         }
         var samples = try report(10, ["a": 100])
         #expect(Self.value(samples, .functionCalls, host: nil) == nil)
@@ -208,6 +208,118 @@ import TraceModel
         #expect(Self.value(samples, .functionCalls, host: nil) == 5)
         samples = try report(30, ["a": 104, "b": 6])
         #expect(Self.value(samples, .functionCalls, host: nil) == 0)
+    }
+
+    // MARK: Processes that come and go
+
+    /// A host whose processes are sampled once a second, as `tracectl agent` does: memory only where it changes.
+    private struct Fleet {
+        var store = MetricStore()
+        var sampler = ChartSampler()
+        private var lsn: LSN = 0
+
+        static func sample(
+            _ family: MetricFamily,
+            _ value: Double,
+            pid: Int,
+            _ labels: [String] = []
+        ) -> MetricSample {
+            MetricSample(
+                family: family,
+                labels: ["a", "\(pid)", "p"] + labels,
+                value: family.descriptor.kind == .gauge ? .gauge(value) : .counter(value)
+            )
+        }
+
+        /// Reports what each worker has, and returns a second's points.
+        mutating func report(
+            cpu: [MetricSample] = [],
+            memory: [MetricSample] = [],
+            io: [MetricSample] = [],
+            isFull: Bool = false,
+            after seconds: Double = 1
+        ) throws -> [ChartSampler.Sample] {
+            lsn += 1
+            for (worker, samples) in [("cpu.0", cpu), ("memory.0", memory), ("io.0", io)] {
+                let slot = Make.slot(1, lsn: lsn, full: isFull, samples)
+                try store.apply(Make.snapshot(worker, slots: [slot]))
+            }
+            return sampler.samples(of: store.chartTotals(after: seconds), after: seconds)
+        }
+    }
+
+    /// A process begins each second and is sampled three times: it uses a CPU, holds 100 bytes, had written 1,000 bytes
+    /// before it was first sampled, and writes 10 a second. The charts stay where they are, however many have ended.
+    @Test func shortProcessesDoNotAddUp() throws {
+        var fleet = Fleet()
+        for second in 0..<300 {
+            var (cpu, memory, io) = ([MetricSample](), [MetricSample](), [MetricSample]())
+            for age in 0..<min(3, second + 1) {
+                let pid = 1_000 + second - age
+                cpu.append(
+                    Fleet.sample(.cpuTimeSecondsTotal, 0.5 + Double(age), pid: pid, ["on"])
+                )
+                cpu.append(Fleet.sample(.cpuTimeSecondsTotal, 7, pid: pid, ["off"]))
+                let written = 1_000 + 10 * Double(age)
+                io.append(Fleet.sample(.ioBytesTotal, written, pid: pid, ["write"]))
+                if age == 0 { memory.append(Fleet.sample(.memoryUsageBytes, 100, pid: pid)) }
+            }
+            let samples = try fleet.report(cpu: cpu, memory: memory, io: io)
+            guard second >= 5 else { continue }
+            for host in [nil, "a"] {
+                #expect(Self.value(samples, .cpu, host: host) == 2.5)
+                #expect(Self.value(samples, .io, host: host) == 20)
+                // Three that live, and one whose silence is not longer than an interval yet.
+                #expect(Self.value(samples, .memory, host: host) == 400)
+            }
+        }
+    }
+
+    /// What all processes of a host have used before its agent began is not used in the first second.
+    @Test func aHostThatComesAddsNoSpike() throws {
+        var fleet = Fleet()
+        _ = try fleet.report()
+        func used(_ seconds: Double) -> [MetricSample] {
+            (1...50).map { Fleet.sample(.cpuTimeSecondsTotal, seconds, pid: $0, ["on"]) }
+        }
+        var samples = try fleet.report(cpu: used(500))
+        #expect(Self.value(samples, .cpu, host: "a") == 0)
+        samples = try fleet.report(cpu: used(500.5))
+        #expect(Self.value(samples, .cpu, host: nil) == 25)
+        // One that was not reported before counts for no more than the time since then.
+        let late = [Fleet.sample(.cpuTimeSecondsTotal, 900, pid: 51, ["on"])]
+        samples = try fleet.report(cpu: late, after: 2)
+        #expect(Self.value(samples, .cpu, host: "a") == 1)
+    }
+
+    /// An agent that samples every 30 s leaves no gaps, and a process that has ended goes within a minute.
+    @Test func gaugesStayBetweenSamples() throws {
+        var fleet = Fleet()
+        var points: [Float?] = []
+        for second in 0..<150 {
+            let isSampled = second % 30 == 0 && second <= 60
+            let samples = try fleet.report(
+                cpu: isSampled
+                    ? [Fleet.sample(.cpuTimeSecondsTotal, Double(second), pid: 1, ["on"])] : [],
+                memory: second == 0 ? [Fleet.sample(.memoryUsageBytes, 5, pid: 1)] : []
+            )
+            points.append(Self.value(samples, .memory, host: "a"))
+        }
+        #expect(points[0...1].allSatisfy { $0 == 5 })
+        #expect(points[30...90].allSatisfy { $0 == 5 })
+        #expect(points[121...].allSatisfy { $0 == nil })
+    }
+
+    /// A full section names all processes of a slot, also those that have ended.
+    @Test func aRepeatedValueIsNoSignOfLife() throws {
+        var fleet = Fleet()
+        let both = (1...2).map { Fleet.sample(.memoryUsageBytes, 5, pid: $0) }
+        var samples = try fleet.report(memory: both)
+        #expect(Self.value(samples, .memory, host: "a") == 10)
+        for _ in 0..<3 { samples = try fleet.report(memory: [both[0]]) }
+        #expect(Self.value(samples, .memory, host: "a") == 5)
+        samples = try fleet.report(memory: both, isFull: true)
+        #expect(Self.value(samples, .memory, host: "a") == 5)
     }
 
     @Test func theQuantileIsInterpolatedInItsBucket() {

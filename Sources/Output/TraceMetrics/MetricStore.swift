@@ -22,6 +22,8 @@ package struct MetricStore: Sendable {
     /// The highest value that `other` of each family has shown. Sums of fractions that are grouped differently may
     /// differ in their last digits, and `other` must not fall.
     var othersShown: [MetricFamily: MetricValue] = [:]
+    /// What the charts' last totals have counted. Not saved.
+    var charts = ChartState()
     /// What the store itself lost.
     var losses: [LossKind: UInt64] = [:]
     package internal(set) var router = RouterStatus()

@@ -196,7 +196,7 @@ struct SeriesIntake: SeriesReceiver {
             guard value >= 0, value < 0x1p64 else { return refuse() }
             if value < table.number(of: row) { startAnew(row) }
         }
-        table.set(row, value)
+        table.set(row, value, isRepeated: isFull)
     }
 
     @inline(__always) mutating func take(

@@ -32,6 +32,10 @@ struct SeriesTable: Sendable {
         static let isValued = State(rawValue: 4)
         /// The full section that is being read names the row.
         static let isNamed = State(rawValue: 8)
+        /// The row was reported since the charts' last totals.
+        static let isFresh = State(rawValue: 16)
+        /// The charts' totals have counted the row.
+        static let isCharted = State(rawValue: 32)
     }
 
     /// The result of looking a slot's series up.
@@ -183,6 +187,12 @@ struct SeriesTable: Sendable {
     /// Sets what `other` counts of an exposed series, or nothing.
     mutating func setBase(_ base: [UInt64]?, of number: UInt32) { bases[number] = base }
 
+    /// Marks a row as counted by the charts' totals.
+    @inline(__always) mutating func markCharted(_ number: Int) {
+        rows[number].state.remove(.isFresh)
+        rows[number].state.insert(.isCharted)
+    }
+
     // MARK: Full sections
 
     mutating func mark(_ number: UInt32) { rows[Int(number)].state.insert(.isNamed) }
@@ -288,9 +298,19 @@ struct SeriesTable: Sendable {
 
     // MARK: Values
 
-    @inline(__always) mutating func set(_ number: UInt32, _ value: Double) {
-        values[Int(rows[Int(number)].value)] = value.bitPattern
-        rows[Int(number)].state.insert(.isValued)
+    /// Sets the value of a counter or gauge. `isRepeated`: the report has all series of a slot, so that it says of an
+    /// unchanged value nothing about when it was last measured.
+    @inline(__always) mutating func set(
+        _ number: UInt32,
+        _ value: Double,
+        isRepeated: Bool = false
+    ) {
+        let position = Int(rows[Int(number)].value)
+        let isFresh =
+            !isRepeated || values[position] != value.bitPattern
+            || !rows[Int(number)].state.contains(.isValued)
+        values[position] = value.bitPattern
+        rows[Int(number)].state.insert(isFresh ? [.isValued, .isFresh] : .isValued)
     }
 
     mutating func set(_ number: UInt32, _ buckets: UnsafeBufferPointer<UInt64>, sum: Double) {
@@ -304,7 +324,7 @@ struct SeriesTable: Sendable {
     mutating func set(_ number: UInt32, _ value: MetricValue) {
         let start = Int(rows[Int(number)].value)
         for (index, pattern) in value.numbers.enumerated() { values[start + index] = pattern }
-        rows[Int(number)].state.insert(.isValued)
+        rows[Int(number)].state.insert([.isValued, .isFresh])
     }
 
     /// The numbers as they are held: a double's bit pattern, or the buckets and the bit pattern of the sum.

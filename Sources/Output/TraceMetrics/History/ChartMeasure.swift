@@ -49,19 +49,28 @@ package enum ChartMeasure: UInt8, CaseIterable, Sendable {
         }
     }
 
-    /// The family whose series are added up.
+    /// The family whose series are added up; of CPU time, those of the state `on`.
     package var family: MetricFamily {
         switch self {
         case .events: .eventsTotal
         case .functionCalls: .functionCallsTotal
         case .functionP99: .functionDurationSeconds
-        case .cpu: .cpuUtilizationRatio
+        case .cpu: .cpuTimeSecondsTotal
         case .memory: .memoryUsageBytes
         case .network: .networkBytesTotal
         case .io: .ioBytesTotal
         case .gpuMemory: .gpuMemoryBytes
         case .gpuLaunches: .gpuKernelLaunchesTotal
         case .anomalies: .anomaliesTotal
+        }
+    }
+
+    /// Whether a counter's first value has been counted since the series began. Counters that follow an agent's have
+    /// what the process did before it was first sampled.
+    var countsFromZero: Bool {
+        switch self {
+        case .cpu, .network, .io: false
+        default: true
         }
     }
 

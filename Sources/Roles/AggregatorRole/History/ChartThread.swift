@@ -60,9 +60,10 @@ final class ChartThread: Sendable {
             let isStopping = isStopping.load(ordering: .acquiring)
             let second = Int64(WallClock.now() / 1_000_000_000)
             if second != sampledAt {
-                let totals = shared.withLock { $0.store.chartTotals() }
                 // Whole seconds, so that the sum of the points is what was counted, however late this thread runs.
-                let samples = sampler.samples(of: totals, after: Double(second - sampledAt))
+                let passed = Double(second - sampledAt)
+                let totals = shared.withLock { $0.store.chartTotals(after: passed) }
+                let samples = sampler.samples(of: totals, after: passed)
                 sampledAt = second
                 history.withLock { $0.append(samples, at: second) }
             }
