@@ -398,25 +398,43 @@ def test_a_span_up_to_now_has_what_was_just_sent(stopped, console, contract):
 
 
 def test_findings_are_followed(stopped, console, contract):
-    """tracectl anomalies --follow prints those of windows that are there, then those of further ones."""
+    """tracectl anomalies --follow prints those of windows that are there, then further ones as they are raised, each once."""
     stub = contract.services.TracerServiceStub(stopped.channel())
 
-    def publish(begin):
+    def send(begin):
         batch = contract.messages.TraceBatch(semantics=contract.messages.CUMULATIVE, host="web-1")
         for kind, second in ((0, begin), (1, begin + 5)):
             batch.trace_data.add(timestamp=f"{second}", event_type=kind, cookie=begin, function_name="f", pid=9, tgid=7)
         assert stub.SendTraceBatch(batch, timeout=30).success
-        stopped.run("finalize")
 
-    publish(1_760_000_000)
+    send(1_760_000_000)
+    stopped.run("finalize")
     follower = subprocess.Popen(
         [stopped.programs / "tracectl", "anomalies", "--follow", "--json", "--rule", "slow_call", "--data", stopped.data],
         stdout=subprocess.PIPE, text=True,
     )
+
+    def followed():
+        finding = json.loads(follower.stdout.readline())
+        assert next(iter(finding)) == "rule"
+        return finding["ts"]
+
     try:
-        assert json.loads(follower.stdout.readline())["ts"] == 1_760_000_005_000_000
-        publish(1_760_000_100)
-        assert json.loads(follower.stdout.readline())["ts"] == 1_760_000_105_000_000
+        assert followed() == 1_760_000_005_000_000
+        # The window of these is open.
+        for second in (1_760_000_100, 1_760_000_200):
+            send(second)
+            assert followed() == (second + 5) * 1_000_000
+        stopped.run("finalize")
+        # What the aggregator did not say comes with the window.
+        aggregator = stopped.pid("aggregator")
+        send(1_760_000_300)
+        assert followed() == 1_760_000_305_000_000
+        os.kill(aggregator, signal.SIGKILL)
+        wait_until(lambda: stopped.pid("aggregator") not in (None, aggregator), "another aggregator")
+        send(1_760_000_400)
+        stopped.run("finalize")
+        assert followed() == 1_760_000_405_000_000
         # It ends where nobody reads any more.
         follower.stdout.close()
         assert follower.wait(timeout=30) == 0

@@ -150,9 +150,10 @@ struct AnomaliesCommand: ParsableCommand {
         abstract: "Shows what the anomaly rules found in finalized windows, in order of time.",
         discussion: """
             Reads output/anomalies in the data directory, in bounded memory; the cluster need not run. The open \
-            window is not included: tracectl finalize closes it. Severity goes from 0 to 1. With --json each line is \
-            one object with the keys rule, resource, host, pid, process, ts (microseconds since the epoch), \
-            value, baseline, score, severity and message.
+            window is not included: tracectl finalize closes it. With --follow, further findings come as they are \
+            raised, from the aggregator. Severity goes from 0 to 1. With --json each line is one object with the \
+            keys rule, resource, host, pid, process, ts (microseconds since the epoch), value, baseline, score, \
+            severity and message.
 
             \(SpanOptions.help)
 
@@ -184,7 +185,7 @@ struct AnomaliesCommand: ParsableCommand {
 
     @Flag(help: "Print one JSON object per line and nothing else.") var json = false
 
-    @Flag(help: "Go on with those of further windows as they are finalized.") var follow = false
+    @Flag(help: "Go on with further findings as they are raised.") var follow = false
 
     func validate() throws {
         if follow, source.objectStore != nil {

@@ -92,65 +92,193 @@ package struct AnomalyRun {
         return count
     }
 
-    /// Writes the findings of all windows, then those of further windows as they are published. Blocks until the
-    /// process ends or the reader closes the pipe.
+    /// Writes the findings of all windows, then further ones as they are raised. Where the aggregator does not answer,
+    /// or leaves findings out, they come when their window is published. Blocks until the process ends or the reader
+    /// closes the pipe.
     /// - Throws: As `run`.
     package func follow() throws {
         try StandardOutput.checkHasOutput(dataDirectory)
         let catalog = WindowCatalog(root: dataDirectory)
-        var seen: Set<FinalWindow> = []
+        var seen: Set<FinalWindow>?
+        var live = WrittenFindings()
         var count = 0
         try StandardOutput.streaming {
             repeat {
-                let windows = try catalog.read().windows.reversed()
-                let files = windows.filter { window in
-                    !seen.contains(window.window)
-                        && selection.resource.map { $0 == window.window.resource } ?? true
-                }.flatMap(\.files).filter(\.hasFindings)
-                if !files.isEmpty {
-                    let paths = files.map { "\(dataDirectory)/\($0.path)" }
-                    try unsafe write(of: paths, counting: &count) {
-                        try unsafe StandardOutput.write($0)
-                    }
+                // Read before the catalog: a window that is published in between is in the catalog.
+                let answer = try? liveFindings()
+                let windows = Array(try catalog.read().windows.reversed())
+                let new = windows.filter { !(seen?.contains($0.window) ?? false) }
+                // What was written of windows that are published now is known for each window apart.
+                for group in seen == nil ? [new] : new.map({ [$0] }) {
+                    let files = group.filter { window in
+                        selection.resource.map { $0 == window.window.resource } ?? true
+                    }.flatMap(\.files).filter(\.hasFindings)
+                    let written = live.take(group.map(\.window))
+                    guard !files.isEmpty else { continue }
+                    try unsafe write(
+                        of: files.map { "\(dataDirectory)/\($0.path)" },
+                        besides: written,
+                        counting: &count
+                    ) { try unsafe StandardOutput.write($0) }
                 }
                 seen = Set(windows.map(\.window))
+                if let answer {
+                    try write(live: answer, windows.map(\.window), &live, counting: &count)
+                }
             } while !StandardOutput.isClosed(within: Self.followMilliseconds)
         }
     }
 
-    /// The interval at which new windows are looked for.
+    /// The interval at which new findings are looked for.
     private static let followMilliseconds: Int32 = 500
+    private static let liveSeconds = 2
+
+    /// Returns the findings of windows that are not published yet, as the aggregator has them.
+    private func liveFindings() throws -> [UInt8] {
+        try HTTPGet.body(
+            of: "/api/v1/findings",
+            from: StatusQuery.recordedAddress(dataDirectory),
+            timeoutSeconds: Self.liveSeconds
+        )
+    }
+
+    /// Writes those of the aggregator's findings that are new.
+    private func write(
+        live answer: [UInt8],
+        _ published: [FinalWindow],
+        _ written: inout WrittenFindings,
+        counting count: inout Int
+    ) throws {
+        var writer = unsafe FindingWriter(format, count: count) {
+            try unsafe StandardOutput.write($0)
+        }
+        try unsafe answer.withUnsafeBytes { answer in
+            try unsafe LiveLines(answer, selection, published: published).forEachFinding { line in
+                guard let own = written.add(line) else { return }
+                try unsafe own.withUnsafeBytes { own in
+                    if let line = unsafe AnomalyLine(own) { try writer.add(line) }
+                }
+            }
+        }
+        try writer.finish()
+        count = writer.count
+    }
 
     /// Calls `write` with the text in pieces, and adds the number of findings to `count`. `files` are those to read, in
-    /// the order of their windows; nil for all.
+    /// the order of their windows; nil for all. Findings that are among `written` are left out.
     func write(
         of files: [String]? = nil,
+        besides written: [UInt64: Int] = [:],
         counting count: inout Int,
         _ write: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        var text = RawBuffer()
-        var table: AnomalyTable?
-        if case .table(let zone) = format { table = AnomalyTable(zone: zone, terminal: .output) }
-        try AnomalyReader(selection, root: dataDirectory, files: files).forEachFinding { line in
-            if table == nil {
-                unsafe text.append(line.bytes)
-            } else {
-                if count == 0, let head = table?.head {
-                    text.append(head)
-                    text.append("\n")
+        var written = written
+        try unsafe withoutActuallyEscaping(write) { write in
+            var writer = unsafe FindingWriter(format, count: count, write)
+            try AnomalyReader(selection, root: dataDirectory, files: files).forEachFinding { line in
+                let hash = unsafe Slot.hash(host: line.bytes)
+                if let rest = written[hash], rest > 0 {
+                    written[hash] = rest - 1
+                    return
                 }
-                if let row = table?.row(line) { text.append(row) }
+                try writer.add(line)
             }
-            text.append("\n")
-            count += 1
-            guard text.count >= Self.pieceBytes else { return }
-            try unsafe write(text.bytes)
-            text.removeAll()
+            try writer.finish()
+            count = writer.count
         }
-        if text.count > 0 { try unsafe write(text.bytes) }
+    }
+}
+
+/// Formats findings, and passes the text on in pieces.
+@safe private struct FindingWriter: ~Copyable {
+    private var text = RawBuffer()
+    private var table: AnomalyTable?
+    private(set) var count: Int
+    private let write: (UnsafeRawBufferPointer) throws -> Void
+
+    /// - Parameter count: How many findings have been written before.
+    init(
+        _ format: AnomalyRun.Format,
+        count: Int,
+        _ write: @escaping (UnsafeRawBufferPointer) throws -> Void
+    ) {
+        if case .table(let zone) = format { table = AnomalyTable(zone: zone, terminal: .output) }
+        self.count = count
+        unsafe self.write = unsafe write
+    }
+
+    mutating func add(_ line: AnomalyLine) throws {
+        if table == nil {
+            unsafe text.append(line.bytes)
+        } else {
+            if count == 0, let head = table?.head {
+                text.append(head)
+                text.append("\n")
+            }
+            if let row = table?.row(line) { text.append(row) }
+        }
+        text.append("\n")
+        count += 1
+        if text.count >= Self.pieceBytes { try finish() }
+    }
+
+    /// Passes on what is left.
+    mutating func finish() throws {
+        guard text.count > 0 else { return }
+        try unsafe write(text.bytes)
+        text.removeAll()
     }
 
     private static let pieceBytes = 64 << 10
+}
+
+/// The findings of windows that are not published yet which have been written, by hashes.
+private struct WrittenFindings {
+    /// A window of a resource, whose name is JSON text.
+    private struct Window: Hashable {
+        let resource: [UInt8]
+        let number: UInt64
+    }
+
+    /// The findings of one window.
+    private struct Findings {
+        /// Hashes of the aggregator's lines, which say worker and number.
+        var lines: Set<UInt64> = []
+        /// How often the window's file will have a line that has been written, by its hash.
+        var ofFile: [UInt64: Int] = [:]
+    }
+
+    private var windows: [Window: Findings] = [:]
+
+    /// Adds a line of the aggregator's. Returns the line as the window's file will have it; nil if it was added before.
+    mutating func add(_ line: AnomalyLine) -> [UInt8]? {
+        guard let number = line.window else { return nil }
+        let window = unsafe Window(resource: Array(line.resource), number: number)
+        guard
+            unsafe windows[window, default: Findings()].lines.insert(Slot.hash(host: line.bytes))
+                .inserted
+        else { return nil }
+        // Worker, window and number stand in front, in a form without other commas.
+        let comma = UInt8(ascii: ",")
+        let rest = unsafe line.bytes.split(separator: comma, maxSplits: 3).last ?? line.bytes[...]
+        let own = unsafe [UInt8(ascii: "{")] + rest
+        let hash = unsafe own.withUnsafeBytes { unsafe Slot.hash(host: $0) }
+        windows[window]?.ofFile[hash, default: 0] += 1
+        return own
+    }
+
+    /// Returns what has been written of windows that are published now, and forgets it.
+    mutating func take(_ published: [FinalWindow]) -> [UInt64: Int] {
+        var found: [UInt64: Int] = [:]
+        for window in published {
+            let key = Window(
+                resource: Array("\"\(window.resource.name)\"".utf8),
+                number: window.window
+            )
+            found.merge(windows.removeValue(forKey: key)?.ofFile ?? [:], uniquingKeysWith: +)
+        }
+        return found
+    }
 }
 
 /// Formats findings as lines for people. Columns have fixed widths, so that lines can be written one by one; a longer

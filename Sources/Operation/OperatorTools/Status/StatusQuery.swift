@@ -170,7 +170,7 @@ package struct StatusQuery {
     /// Blocks.
     package func run() -> Answer {
         do {
-            let address = try metrics.map { .network($0) } ?? recordedAddress()
+            let address = try metrics.map { .network($0) } ?? Self.recordedAddress(dataDirectory)
             let timeout = Self.timeoutSeconds
             let body = try HTTPGet.body(of: "/status", from: address, timeoutSeconds: timeout)
             return try Self.answer(body)
@@ -199,8 +199,10 @@ package struct StatusQuery {
         }
     }
 
-    private func recordedAddress() throws -> HTTPGet.Server {
-        let path = "\(dataDirectory)/\(Self.addressFile)"
+    /// Returns the address that the aggregator has written.
+    /// - Throws: `TraceError` where there is none.
+    static func recordedAddress(_ dataDirectory: String) throws -> HTTPGet.Server {
+        let path = "\(dataDirectory)/\(addressFile)"
         guard let bytes = try? FileSystem.contents(path) else {
             throw TraceError(
                 .notFound,

@@ -2,8 +2,6 @@ import Testing
 import TraceFiles
 import TraceModel
 
-@testable import ConsoleRole
-
 @Suite struct LiveLinesTests {
     private static func line(
         _ ts: Int,

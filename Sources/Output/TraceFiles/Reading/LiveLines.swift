@@ -1,10 +1,9 @@
 import SystemIO
-import TraceFiles
-import TraceModel
+package import TraceModel
 
 /// The findings of windows that are not published yet, in order of time, as the aggregator has them. They are borrowed
 /// from its answer.
-struct LiveLines {
+package struct LiveLines {
     /// A window of a resource.
     private struct Window: Hashable {
         let resource: [UInt8]
@@ -15,7 +14,7 @@ struct LiveLines {
     private var at = 0
 
     /// Reads an answer. Takes what the selection has and what is in none of the `published` windows.
-    init(
+    package init(
         _ answer: UnsafeRawBufferPointer,
         _ selection: AnomalySelection,
         published: [FinalWindow]
@@ -48,10 +47,15 @@ struct LiveLines {
     }
 
     /// Returns the next finding that is not later than `ts`.
-    mutating func next(upTo ts: EpochNanoseconds) -> AnomalyLine? {
+    package mutating func next(upTo ts: EpochNanoseconds) -> AnomalyLine? {
         guard at < lines.count, lines[at].ts <= ts else { return nil }
         defer { at += 1 }
         return lines[at]
+    }
+
+    /// Calls `body` with each finding.
+    package func forEachFinding(_ body: (AnomalyLine) throws -> Void) rethrows {
+        try lines.forEach(body)
     }
 
     /// Returns a text as the workers write it.
