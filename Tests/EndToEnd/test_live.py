@@ -24,6 +24,7 @@ def console(stopped):
         with urllib.request.urlopen(f"http://{address}/api/v1/anomalies{query}", timeout=30) as answer:
             return json.load(answer)
 
+    anomalies.address = f"http://{address}"
     return anomalies
 
 
@@ -124,3 +125,6 @@ def test_each_host_has_the_time_of_its_last_batch(stopped, console, contract):
         shown = wait_until(is_shown, f"the batch of {host}")
         assert set(shown) == set(times)
         assert all(begin <= shown[one] <= end for one, (begin, end) in times.items())
+        with urllib.request.urlopen(f"{console.address}/api/v1/batches", timeout=30) as answer:
+            heard = {one["host"]: one["last_batch_ts_ns"] / 1e9 for one in json.load(answer)["hosts"]}
+        assert heard == pytest.approx(shown, abs=1e-6) and list(heard) == sorted(heard)

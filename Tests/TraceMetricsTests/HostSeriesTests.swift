@@ -39,6 +39,8 @@ import TraceModel
         let family = MetricFamily.hostLastBatchTimestampSeconds
         #expect(store.reading().value(family, ["a"]) == .gauge(30))
         #expect(store.reading().value(family, ["b"]) == .gauge(5))
+        #expect(store.lastBatches().map(\.host) == ["a", "b"])
+        #expect(store.lastBatches().map(\.time) == [30_000_000_000, 5_000_000_000])
         // Slots that no longer have the host leave the others.
         try store.apply(Make.snapshot(slots: [Make.slot(2, lsn: 100, []), slots[2]]))
         #expect(store.reading().value(family, ["a"]) == .gauge(25))
@@ -47,6 +49,7 @@ import TraceModel
             try store.apply(Make.snapshot(process, slots: slots))
         }
         #expect(store.reading().family(family) == nil)
+        #expect(store.lastBatches().isEmpty)
     }
 
     @Test func findingsOfAHostNeverFallWhileItIsThere() throws {

@@ -6,18 +6,24 @@ import { library } from "./library.js";
 
 const POINTS_MS = 2000;
 const STATUS_MS = 5000;
+const FINDINGS_MS = 3000;
 const WINDOWS_MS = 15000;
 const DAY_SECONDS = 86400;
-// Windows are published every five minutes at most, so a host of which none came for longer is silent.
-const SILENT_SECONDS = 600;
+// As in the alert rule for silent hosts.
+const SILENT_SECONDS = 60;
+// Windows are published every five minutes at most: how long a host may be in none where its last batch is not known.
+const UNSEEN_SECONDS = 600;
 const POINTS_MAX = 600;
 
 const view = document.getElementById("view");
 let charts = null;
 let last = null;
 let incidents = [];
-/** Until when, in seconds since the epoch, anomalies are known one by one. */
+/** Until when, in seconds since the epoch, anomalies are known one by one, and until when windows are published. */
 let knownUntil = 0;
+let publishedUntil = 0;
+/** The hosts of published windows. */
+let published = null;
 
 // MARK: Address
 
@@ -44,8 +50,8 @@ view.addEventListener("change", () => {
   const query = new URLSearchParams(host ? { host } : {});
   query.set("last", span);
   history.replaceState(null, "", `?${query}`);
-  points();
-  windows();
+  refresh(points);
+  refresh(findings);
 });
 
 // MARK: Charts
@@ -137,20 +143,28 @@ function health(status) {
 
 // MARK: Hosts and windows
 
-function hosts(answer) {
-  const silence = (host) => Date.now() / 1e3 - host.last_ts_ns / 1e9;
-  const isSilent = (host) => silence(host) > SILENT_SECONDS;
-  const sorted = answer.hosts.toSorted((one, other) => isSilent(other) - isSilent(one));
-  document.getElementById("hosts-note").textContent = answer.hosts.length
-    ? `${counting(answer.hosts.length, "host")} in the ${counting(answer.windows, "window")} of the last day`
+/** Joins the hosts of published windows with when the last batch of each came; hosts without a window have only that. */
+function joined(published, batches) {
+  const rows = new Map(published.map((host) => [host.host, { ...host, seen: host.last_ts_ns, limit: UNSEEN_SECONDS }]));
+  for (const { host, last_batch_ts_ns: seen } of batches) {
+    rows.set(host, { host, resources: [], ...rows.get(host), seen, limit: SILENT_SECONDS });
+  }
+  return [...rows.values()].sort((one, other) => (one.host < other.host ? -1 : 1));
+}
+
+function hosts(answer, batches) {
+  const isSilent = (host) => Date.now() / 1e3 - host.seen / 1e9 > host.limit;
+  const sorted = joined(answer.hosts, batches).sort((one, other) => isSilent(other) - isSilent(one));
+  document.getElementById("hosts-note").textContent = sorted.length
+    ? `${counting(sorted.length, "host")}; events and processes are those in the ${counting(answer.windows, "window")} of the last day`
       + `${answer.complete ? "" : ", of each the busiest processes"}.`
-    : "No window of the last day has been published yet.";
+    : "No host has sent anything in the last day.";
   const silent = sorted.filter(isSilent);
   const line = document.getElementById("silent");
   line.hidden = !silent.length;
   line.replaceChildren(
     `${number(silent.length)} silent: `,
-    ...silent.slice(0, 8).flatMap((host, position) => [position ? ", " : "", named(host.host), ` (${age(host.last_ts_ns)})`]),
+    ...silent.slice(0, 8).flatMap((host, position) => [position ? ", " : "", named(host.host), ` (${age(host.seen)})`]),
     silent.length > 8 ? ", …" : "",
   );
   fill(
@@ -161,14 +175,14 @@ function hosts(answer) {
       element("a", { href: `/?${new URLSearchParams({ host: host.host, last: chosen().last })}` }, named(host.host)),
       element("a", {
         className: isSilent(host) ? "bad" : "",
-        href: momentAddress({ from: host.last_ts_ns / 1e9 - 60, to: host.last_ts_ns / 1e9, host: host.host }),
-        textContent: `${isSilent(host) ? "silent, " : ""}${age(host.last_ts_ns)}`,
+        href: momentAddress({ from: host.seen / 1e9 - 60, to: host.seen / 1e9, host: host.host }),
+        textContent: `${isSilent(host) ? "silent, " : ""}${age(host.seen)}`,
       }),
       number(host.events), number(host.processes), host.resources.join(", "),
     ]),
   );
   const known = new Set([...view.elements.host.options].map((option) => option.value));
-  view.elements.host.append(...answer.hosts.filter((host) => !known.has(host.host)).map((host) => new Option(host.host, host.host)));
+  view.elements.host.append(...sorted.filter((host) => !known.has(host.host)).map((host) => new Option(host.host, host.host)));
 }
 
 function newest(answer) {
@@ -195,39 +209,63 @@ function newest(answer) {
 }
 
 async function windows() {
-  const { host, last: span } = chosen();
   const now = Math.floor(Date.now() / 1e3);
-  const [files, found] = await Promise.all([
-    get("files", { limit: 200 }), get("anomalies", { from: now - span, host, limit: 500 }),
-    get("hosts", { from: now - DAY_SECONDS }).then(hosts),
+  const [files, seen, batches] = await Promise.all([
+    get("files", { limit: 200 }), get("hosts", { from: now - DAY_SECONDS }), lastBatches(),
   ]);
   newest(files);
+  published = seen;
+  hosts(published, batches);
+  publishedUntil = Math.max(0, ...files.files.map((file) => (file.last_ts_ns ?? 0) / 1e9));
+}
+
+/** When the last batch of each host came; without the aggregator, the windows have to do. */
+async function lastBatches() {
+  try {
+    return (await get("batches")).hosts;
+  } catch {
+    return [];
+  }
+}
+
+/** The anomalies of the span, also of the open window. */
+async function findings() {
+  const { host, last: span } = chosen();
+  const found = await get("anomalies", { from: Math.floor(Date.now() / 1e3) - span, host, limit: 500 });
+  if (host !== chosen().host || span !== chosen().last) return;
   incidents = found.incidents;
-  knownUntil = Math.max(
-    0, ...files.files.map((file) => (file.last_ts_ns ?? 0) / 1e9), ...incidents.map((incident) => incident.end_ts_ns / 1e9),
-  );
+  knownUntil = Math.max(publishedUntil, ...incidents.map((incident) => incident.end_ts_ns / 1e9));
 }
 
 // MARK: Refreshing
 
-/** Repeats something that shows an answer, while the page is visible. */
-async function repeat(show, milliseconds) {
+/** Does something that shows an answer, and shows what is wrong. */
+async function refresh(show) {
+  try {
+    await show();
+    problem(null);
+  } catch (error) {
+    problem(error);
+  }
+}
+
+/** Repeats something that shows an answer, while the page is visible; what reads many files, for a tenth of the time at most. */
+async function repeat(show, milliseconds, isCostly = false) {
   for (;;) {
-    if (!document.hidden) {
-      try {
-        await show();
-        problem(null);
-      } catch (error) {
-        problem(error);
-      }
-    }
-    await new Promise((resume) => { setTimeout(resume, milliseconds); });
+    const began = performance.now();
+    if (!document.hidden) await refresh(show);
+    const pause = isCostly ? Math.max(milliseconds, 9 * (performance.now() - began)) : milliseconds;
+    await new Promise((resume) => { setTimeout(resume, pause); });
   }
 }
 
 readAddress();
-repeat(async () => health(await get("status")), STATUS_MS);
+repeat(async () => {
+  health(await get("status"));
+  if (published) hosts(published, await lastBatches());
+}, STATUS_MS);
 repeat(windows, WINDOWS_MS);
+repeat(findings, FINDINGS_MS, true);
 const Dygraph = await library("Dygraph", document.getElementById("library"));
 if (Dygraph) {
   const open = (from, to) => location.assign(momentAddress({ from, to, host: chosen().host }));

@@ -9,6 +9,22 @@ extension MetricStore {
         reading(of: [], workers: workerReadings(), written: writtenEvents())
     }
 
+    /// Returns when the last batch of each host arrived, in nanoseconds since the epoch, by the names of the hosts. It
+    /// is known of hosts that have been silent for less than an hour. O(rows).
+    package func lastBatches() -> [(host: String, time: EpochNanoseconds)] {
+        let family = MetricCatalog.positions[
+            Int(MetricFamily.hostLastBatchTimestampSeconds.rawValue)
+        ]
+        var times: [UInt32: Double] = [:]
+        for row in table.rows
+        where row.family == family && row.state.isSuperset(of: [.isAlive, .isValued]) {
+            let seconds = table.numbers(of: row).first.map { Double(bitPattern: $0) } ?? 0
+            times[row.labels[0]] = max(times[row.labels[0]] ?? 0, seconds)
+        }
+        return times.map { (table.texts.texts[Int($0.key)], EpochNanoseconds($0.value * 1e9)) }
+            .sorted { TextKey.areInOrder($0.0, $1.0) }
+    }
+
     /// Merges all series into what is exposed. O(series): about 50 ms for 50,000.
     package mutating func reading() -> MetricReading {
         let texts = table.texts.texts

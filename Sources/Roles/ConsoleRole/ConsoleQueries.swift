@@ -28,6 +28,7 @@ struct ConsoleQueries: Sendable {
     enum Endpoint: String, CaseIterable, Sendable {
         case about
         case status
+        case batches
         case hosts
         case processes
         case anomalies
@@ -40,7 +41,7 @@ struct ConsoleQueries: Sendable {
         /// The names of its parameters.
         var parameters: [String] {
             switch self {
-            case .about, .status: []
+            case .about, .status, .batches: []
             case .hosts: ["from", "to"]
             case .processes: ["from", "to", "host", "pid", "limit"]
             case .anomalies: ["from", "to", "resource", "rule", "host", "pid", "limit"]
@@ -73,6 +74,7 @@ struct ConsoleQueries: Sendable {
         switch endpoint {
         case .about: try Self.json(About(version: BuildInfo.version, perfettoUi: perfettoUI))
         case .status: QueryAnswer(try AggregatorClient.body(of: "/status"))
+        case .batches: QueryAnswer(try AggregatorClient.body(of: "/api/v1/batches"))
         case .hosts: try hosts(parameters, context)
         case .processes: try processes(parameters, context)
         case .anomalies: QueryAnswer(try anomalies(parameters, context))

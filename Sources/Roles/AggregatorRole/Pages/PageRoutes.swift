@@ -33,6 +33,7 @@ struct PageRoutes: Sendable {
         if request.uri.path == "/healthz" { return Self.text(.ok, "ok") }
         if request.uri.path == "/api/v1/series" { return series(request) }
         if request.uri.path == "/api/v1/findings" { return findings() }
+        if request.uri.path == "/api/v1/batches" { return batches() }
         if let url = consoleURL(request) {
             return Self.text(.found, "The console is at \(url)", [.location: url])
         }
@@ -41,7 +42,8 @@ struct PageRoutes: Sendable {
             guard let known = try Self.content(request) else {
                 return Self.text(
                     .notFound,
-                    "no such page; there are / /overview /metrics /status /healthz /readyz /api/v1/series /api/v1/findings"
+                    "no such page; there are / /overview /metrics /status /healthz /readyz /api/v1/series "
+                        + "/api/v1/findings /api/v1/batches"
                 )
             }
             content = known
@@ -87,6 +89,34 @@ struct PageRoutes: Sendable {
             status: .ok,
             headers: Self.headers("application/jsonl", [:]),
             body: SharedBody(live.json)
+        )
+    }
+
+    /// When the last batches of all hosts arrived.
+    private struct Batches: Encodable {
+        /// One host.
+        struct Host: Encodable {
+            let host: String
+            let lastBatchTsNs: EpochNanoseconds
+        }
+
+        let hosts: [Host]
+    }
+
+    private func batches() -> HTTPReply {
+        let last = shared.withLock { $0.store.lastBatches() }
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        let answer = Batches(
+            hosts: last.map { Batches.Host(host: $0.host, lastBatchTsNs: $0.time) }
+        )
+        guard let json = try? encoder.encode(answer) else {
+            return Self.text(.internalServerError, "the answer has no JSON")
+        }
+        return HTTPReply(
+            status: .ok,
+            headers: Self.headers("application/json", [:]),
+            body: SharedBody(json)
         )
     }
 
