@@ -432,7 +432,9 @@ let package = Package(
         ),
         .testTarget(
             name: "TraceSummariesTests",
-            dependencies: ["SystemIO", "TestSupport", "TraceModel", "TraceSummaries"],
+            dependencies: [
+                "SystemIO", "TestSupport", "TraceFiles", "TraceModel", "TraceSummaries",
+            ],
             swiftSettings: strict
         ),
         .testTarget(

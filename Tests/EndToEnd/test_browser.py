@@ -195,6 +195,7 @@ def test_numbers_are_those_of_the_endpoint_and_of_tracectl(site, browser):
         assert number(row[1]) == pytest.approx(one["self_ms"], rel=0.01)
         assert number(row[3]) == pytest.approx(one["total_ms"], rel=0.01)
         assert number(row[4]) == one["calls"]
+        assert number(row[5]) == pytest.approx(one["p99_ms"], rel=0.01)
     said = json.loads(site.cluster.tracectl(
         "top", "--data", str(site.cluster.data), "--json", "--rows", "100", "--from", str(site.begin), "--to", str(site.end)
     ).stdout)

@@ -2,6 +2,7 @@
 import collections
 import gzip
 import json
+import math
 import os
 import random
 import signal
@@ -13,6 +14,10 @@ from cluster import wait_until
 
 START_NS = 1_760_000_000_000_000_000
 NAMES = ["main", "serve", "read;file", "parse", "query<T>", "encode é", "write"]
+
+
+def percentiles(top):
+    return {row["function"]: row["p99_ms"] for row in top["functions"] if "p99_ms" in row}
 
 
 class Program:
@@ -29,6 +34,8 @@ class Program:
         self.cookie = 0
         self.steps = collections.defaultdict(list)  # [thread] -> (time, is a call's begin, path behind it)
         self.paths = collections.defaultdict(lambda: [0, 0])
+        self.began = {}  # [cookie] -> time
+        self.ended = []  # (time, name, duration) of each call
 
     def batch(self, host, events, ends=False):
         """A batch of one host; with `ends`, all calls end."""
@@ -49,19 +56,33 @@ class Program:
             self.paths[host, pid, tuple(name for name, _ in stack)][1] += self.now[thread] - self.charged[thread]
         self.charged[thread] = self.now[thread]
         if is_exit and stack:
-            kind, (name, cookie) = 1, stack.pop()
+            kind, (name, cookie) = 1, self._pop(thread)
         elif len(stack) < 6:
             self.cookie += 1
+            self.began[self.cookie] = self.now[thread]
             kind, (name, cookie) = 0, (self.random.choice(NAMES), self.cookie)
             stack.append((name, cookie))
             self.paths[host, pid, tuple(name for name, _ in stack)][0] += 1
         else:
-            kind, (name, cookie) = 1, stack.pop()
+            kind, (name, cookie) = 1, self._pop(thread)
         self.steps[thread].append((self.now[thread], kind == 0, tuple(name for name, _ in stack)))
         second, rest = divmod(self.now[thread], 10**9)
         batch.trace_data.add(
             timestamp=f"{second}.{rest:09d}", event_type=kind, cookie=cookie, function_name=name, pid=tid, tgid=pid
         )
+
+    def _pop(self, thread):
+        name, cookie = self.stacks[thread].pop()
+        self.ended.append((self.now[thread], name, self.now[thread] - self.began[cookie]))
+        return name, cookie
+
+    def p99(self, begin=0, end=1 << 63):
+        """The 99th percentile of the durations of each function's calls that ended in a span of time, in milliseconds."""
+        durations = collections.defaultdict(list)
+        for now, name, duration in self.ended:
+            if begin <= now <= end:
+                durations[name].append(duration / 1e6)
+        return {name: sorted(values)[math.ceil(0.99 * len(values)) - 1] for name, values in durations.items()}
 
     def between(self, begin, end):
         """The sums of a span of time, as `sums`: a thread's time counts as far as its calls are open in the span."""
@@ -247,6 +268,7 @@ def test_paths_have_the_calls_and_times_that_were_sent(cluster, contract):
     assert [row["calls"] for row in top["functions"]] == sorted(calls.values(), reverse=True)
     assert all(abs(row["self_ms"] * 1e6 - times[row["function"]]) < 1_000 for row in top["functions"])
     assert top["coverage"]["windows"] == 3 and not top["coverage"]["exceeds_span"]
+    assert percentiles(top) == pytest.approx(program.p99(), rel=0.011)
 
     first, _, last = [path.name.removeprefix("profile_").removesuffix(".pb.gz") for path in profiles(cluster)]
     difference = json.loads(
@@ -330,6 +352,7 @@ def test_a_span_counts_what_is_in_it(cluster, contract):
         for (_, _, path), (count, _) in expected.items():
             calls[path[-1]] += count
         assert {row["function"]: row["calls"] for row in top["functions"]} == dict(calls)
+        assert percentiles(top) == pytest.approx(program.p99(begin, end), rel=0.011)
         coverage = top["coverage"]
         assert coverage["windows_in_part"] == coverage["windows"] > 0 and not coverage["exceeds_span"]
         assert begin <= coverage["first_ts_ns"] and coverage["last_ts_ns"] <= end

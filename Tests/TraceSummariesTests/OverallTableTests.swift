@@ -10,7 +10,7 @@ import TraceModel
 struct OverallTableTests {
     private static let table = 1
 
-    private static func row(_ pid: UInt32, _ name: String, _ values: [UInt64]) -> SummaryRow {
+    static func row(_ pid: UInt32, _ name: String, _ values: [UInt64]) -> SummaryRow {
         var numbers = SummaryValues()
         var sketch = QuantileSketch()
         for value in values {
@@ -26,7 +26,7 @@ struct OverallTableTests {
         )
     }
 
-    private static func summary(_ rows: some Sequence<SummaryRow>) -> WindowSummary {
+    static func summary(_ rows: some Sequence<SummaryRow>) -> WindowSummary {
         var summary = WindowSummary(.function)
         var place = UInt32.max
         for row in rows {

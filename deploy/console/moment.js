@@ -85,12 +85,12 @@ function functions(answer, flame) {
   const most = Math.max(...answer.functions.map((one) => one.self_ms), 1e-9);
   fill(document.getElementById("functions"), [
     { title: "function" }, { title: "self ms", isNumber: true }, { title: "self %", isNumber: true },
-    { title: "total ms", isNumber: true }, { title: "calls", isNumber: true },
+    { title: "total ms", isNumber: true }, { title: "calls", isNumber: true }, { title: "p99 ms", isNumber: true },
   ], answer.functions.map((one) => {
     const name = element("button", { type: "button", className: "link", title: "Find in the flame graph" }, named(one.function));
     name.addEventListener("click", () => flame()?.find(one.function));
     return [name, bar(milliseconds(one.self_ms), one.self_ms / most), percent(one.self_ms, all), milliseconds(one.total_ms),
-      number(one.calls)];
+      number(one.calls), one.p99_ms === undefined ? "–" : milliseconds(one.p99_ms)];
   }), SHOWN);
   note.textContent = `${duration(all / 1e3)} in functions, in ${counting(answer.coverage.windows, "window")}.`;
   notices(document.getElementById("notices"), [{ coverage: answer.coverage }]);

@@ -559,6 +559,8 @@
     package static let profileNodesMax = 1_000_000
     /// Traces of windows that a span covers only in part; where they are larger, such windows count as a whole.
     package static let profileEventBytesMax = 256 << 20
+    /// Summaries that are read for the durations of functions.
+    package static let functionDurationWindowsMax = 24
     /// Names in the profiles read.
     package static let profileNamesBytesMax = 64 << 20
     /// Processes without call paths that are named.

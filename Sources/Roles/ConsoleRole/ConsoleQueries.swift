@@ -56,12 +56,14 @@ struct ConsoleQueries: Sendable {
 
     let catalog: WindowCatalog
     let openWindow: OpenWindow
+    let readings: SharedReadings<Paths>
     private let perfettoUI: String
 
     init(perfettoUI: String, catalog: WindowCatalog, openWindow: OpenWindow) {
         self.perfettoUI = perfettoUI
         self.openWindow = openWindow
         self.catalog = catalog
+        readings = Self.readings(catalog)
     }
 
     /// Returns an endpoint's answer. Blocks.

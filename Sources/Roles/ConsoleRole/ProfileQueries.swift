@@ -1,20 +1,35 @@
 import SystemIO
 import TraceFiles
 import TraceModel
+import TraceSummaries
 
 /// The endpoints over call paths: `top`, `flame` and `diff`, in the forms of `tracectl`.
 extension ConsoleQueries {
+    /// The call paths of a selection, with the durations of calls.
+    typealias Paths = (paths: CallPaths, durations: FunctionDurations)
+
+    static func readings(_ catalog: WindowCatalog) -> SharedReadings<Paths> {
+        SharedReadings { selection, context in
+            try FunctionDurations.read(
+                selection,
+                nodesMax: Limits.consoleProfileNodesMax,
+                catalog: catalog,
+                budget: context.budget(),
+                checkCancelled: { try context.check() }
+            )
+        }
+    }
+
     func top(_ parameters: QueryParameters, _ context: QueryContext) throws -> QueryAnswer {
         let selection = try parameters.profileSelection()
         let order = try parameters.choice("by", FunctionTotals.Order.self, standard: .`self`)
         let limit = try functionLimit(parameters)
-        let state = try closeWindow(upTo: selection, context)
-        let budget = context.budget()
-        let paths = try Self.paths(selection, budget, context)
+        let (state, (paths, durations)) = try read(selection, context)
         return try Self.json(
             TopReport(
                 coverage: ProfileCoverage(paths, selection, openWindow: state.rawValue),
-                functions: FunctionTotals.top(limit, by: order, in: paths)
+                functions: FunctionTotals.top(limit, by: order, in: paths),
+                p99: durations.p99
             ),
             state
         )
@@ -41,9 +56,8 @@ extension ConsoleQueries {
     func flame(_ parameters: QueryParameters, _ context: QueryContext) throws -> QueryAnswer {
         let selection = try parameters.profileSelection()
         let format = try parameters.choice("format", FlameGraph.Format.self, standard: .json)
-        let state = try closeWindow(upTo: selection, context)
+        let (state, (paths, _)) = try read(selection, context)
         let budget = context.budget()
-        let paths = try Self.paths(selection, budget, context)
         let coverage = try Self.json(
             ProfileCoverage(paths, selection, openWindow: state.rawValue)
         ).bytes
@@ -63,6 +77,16 @@ extension ConsoleQueries {
         var answer = QueryAnswer(bytes, format)
         answer.openWindow = state
         return answer
+    }
+
+    /// Reads the call paths of a selection, for which the open window is closed if the span reaches into it.
+    private func read(
+        _ selection: ProfileSelection,
+        _ context: QueryContext
+    ) throws -> (OpenWindow.State, Paths) {
+        let arrived = WallClock.monotonic()
+        let state = try closeWindow(upTo: selection, context)
+        return (state, try readings.read(selection, state, since: arrived, context))
     }
 
     /// Closes the open window if the selection's span reaches into it.

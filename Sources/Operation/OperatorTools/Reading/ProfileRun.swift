@@ -1,6 +1,7 @@
 import Foundation
 package import TraceFiles
 import TraceModel
+import TraceSummaries
 
 /// Runs `tracectl flame`: writes the call paths of published windows in one of the formats of flame graph viewers.
 package struct FlameRun {
@@ -53,14 +54,20 @@ package struct TopRun {
     /// Writes the functions to standard output, as a table or as one JSON object. Blocks.
     /// - Throws: `TraceError` where there is no such directory or a file is damaged.
     package func run() throws {
-        let paths = try ProfileReport.paths(selection, dataDirectory)
+        try StandardOutput.checkHasOutput(dataDirectory)
+        let (paths, durations) = try FunctionDurations.read(
+            selection,
+            root: dataDirectory,
+            catalog: WindowCatalog(root: dataDirectory)
+        )
         let functions = FunctionTotals.top(rows, by: order, in: paths)
         if isJSON {
             return Terminal.output.line(
                 try Report.json(
                     TopReport(
                         coverage: ProfileCoverage(paths, selection),
-                        functions: functions
+                        functions: functions,
+                        p99: durations.p99
                     )
                 )
             )
@@ -69,7 +76,10 @@ package struct TopRun {
         if !functions.isEmpty {
             Terminal.output.line(
                 Terminal.output.paint(
-                    ProfileReport.line(["SELF MS", "SELF %", "TOTAL MS", "CALLS"], "FUNCTION"),
+                    ProfileReport.line(
+                        ["SELF MS", "SELF %", "TOTAL MS", "CALLS", "P99 MS"],
+                        "FUNCTION"
+                    ),
                     .bold
                 )
             )
@@ -80,6 +90,7 @@ package struct TopRun {
                 String(format: "%.1f", Double(function.selfNanoseconds) * 100 / all),
                 ProfileReport.milliseconds(function.totalNanoseconds),
                 Report.grouped(Int(clamping: function.calls)),
+                durations.p99(of: function.name).map { ProfileReport.milliseconds($0) } ?? "-",
             ]
             Terminal.output.line(ProfileReport.line(cells, SummaryReport.shown(function.name)))
         }

@@ -57,6 +57,10 @@ package struct CallPaths {
     /// Calls that count under `(other)` because there were too many paths.
     package private(set) var callsBeyond: UInt64 = 0
 
+    /// The calls of each function, by the number of its name, in the windows whose profiles were counted, by their stems.
+    /// Only if durations are asked for.
+    package private(set) var callsOfProfiles: [String: [Int: UInt64]] = [:]
+
     private var numbers: [[UInt8]: Int] = [:]
     private var children: [Edge: Int] = [:]
     private var nameBytes = 0
@@ -76,8 +80,10 @@ package struct CallPaths {
     }
 
     /// Reads the profiles of a data directory; `root` is empty if it is the current directory. Files that retention
-    /// removes meanwhile are left out. Memory is taken from `budget`. Events of more than `eventBytesMax` bytes are not read. Blocks. `checkCancelled` is called between samples now and then, and throws to end
-    /// the reading.
+    /// removes meanwhile are left out. Memory is taken from `budget`. Events of more than `eventBytesMax` bytes are not
+    /// read. Blocks. `checkCancelled` is called between samples now and then, and throws to end the reading. `ended` is
+    /// called for each call that ends in a window of which the events are read, with the number of its name and its
+    /// duration in nanoseconds.
     /// - Throws: `TraceError` if a file is damaged; whatever `checkCancelled` throws.
     package init(
         _ selection: ProfileSelection,
@@ -85,6 +91,7 @@ package struct CallPaths {
         nodesMax: Int = Limits.profileNodesMax,
         eventBytesMax: Int = Limits.profileEventBytesMax,
         budget: ReadingBudget = ReadingBudget(),
+        ended: ((_ name: Int, _ nanoseconds: UInt64) -> Void)? = nil,
         checkCancelled: @escaping () throws -> Void = {}
     ) throws {
         self.init(nodesMax: nodesMax, budget: budget)
@@ -96,7 +103,9 @@ package struct CallPaths {
             checkCancelled: checkCancelled
         )
         windowsInPart = parts.windows.count
-        for var events in parts.groups { try events.add(to: &self, checkCancelled: checkCancelled) }
+        for var events in parts.groups {
+            try events.add(to: &self, ended: ended, checkCancelled: checkCancelled)
+        }
         try Self.forEachProfile(selection, root: root, budget: budget) { reader in
             let part = parts.windows[reader.path]
             add(window: part.map { selection.part(of: $0) } ?? reader.span)
@@ -115,7 +124,12 @@ package struct CallPaths {
                     guard isWanted else { continue }
                 }
                 // Calls whose paths are not known stand in no events.
-                if part == nil || reader.isOfSampled { add(sample, of: reader, &known) }
+                guard part == nil || reader.isOfSampled else { continue }
+                add(sample, of: reader, &known)
+                guard ended != nil, let name = sample.path.first.flatMap({ known[$0] }) else {
+                    continue
+                }
+                callsOfProfiles[reader.stem, default: [:]][name, default: 0] &+= sample.calls
             }
         }
     }

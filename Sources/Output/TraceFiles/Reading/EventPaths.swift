@@ -147,9 +147,13 @@ struct EventPaths {
     // MARK: Events
 
     /// Adds the paths between the bounds of the selection. May be called only once. Blocks.
+    /// - Parameter ended: Called for each call that ends in the span, with the number of its name and its duration.
     /// - Throws: `TraceError` if a file is damaged, or too many calls are open; whatever `checkCancelled` throws.
-    mutating func add(to tree: inout CallPaths, checkCancelled: @escaping () throws -> Void) throws
-    {
+    mutating func add(
+        to tree: inout CallPaths,
+        ended: ((_ name: Int, _ nanoseconds: UInt64) -> Void)?,
+        checkCancelled: @escaping () throws -> Void
+    ) throws {
         let first = windows.map(\.span.lowerBound).min() ?? .min
         let last = windows.map(\.span.upperBound).max() ?? .max
         // A bound outside of the windows cuts no call.
@@ -198,7 +202,9 @@ struct EventPaths {
                     in: &tree
                 )
                 if let node, !call.isContinued { tree.count(calls: 1, nanoseconds: 0, at: node) }
-            case .end: end(call, name, at: row.ts, thread, in: &tree)
+            case .end:
+                guard let began = end(call, name, at: row.ts, thread, in: &tree) else { break }
+                ended?(name, UInt64(max(row.ts - began, 0)))
             }
         }
         guard let to else { return }
@@ -225,21 +231,22 @@ struct EventPaths {
         return node
     }
 
+    /// Closes a call, and returns when it began; nil if it is not open.
     private mutating func end(
         _ call: EventRow.Call,
         _ name: Int,
         at ts: EpochNanoseconds,
         _ thread: Thread,
         in tree: inout CallPaths
-    ) {
+    ) -> EpochNanoseconds? {
         guard
             let position = stacks[thread]?.calls.lastIndex(where: {
                 $0.cookie == call.cookie && $0.name == name && (call.began ?? $0.began) == $0.began
             })
-        else { return }
+        else { return nil }
         countTime(of: thread, to: ts, in: &tree)
-        stacks[thread]?.calls.remove(at: position)
         budget.give(Self.callBytes)
+        return stacks[thread]?.calls.remove(at: position).began
     }
 
     /// Counts the time since the thread's last event at its innermost call.
@@ -336,9 +343,7 @@ extension EventPaths.Window {
         _ span: ClosedRange<EpochNanoseconds>,
         _ budget: ReadingBudget
     ) throws {
-        let name = reader.path.split(separator: "/").last ?? ""
-        let (head, ending) = ("profile_", ".pb.gz")
-        self.init(stem: String(name.dropFirst(head.count).dropLast(ending.count)), span: span)
+        self.init(stem: reader.stem, span: span)
         var hashes: [Int: UInt64] = [:]
         while try reader.next() {
             let sample = reader.sample

@@ -22,6 +22,13 @@ final class ProfileReader {
     private(set) var sample = Sample()
     private(set) var strings: [[UInt8]] = []
 
+    /// The stem of the window.
+    var stem: String {
+        let name = path.split(separator: "/").last ?? ""
+        let (head, ending) = ("profile_", ".pb.gz")
+        return String(name.dropFirst(head.count).dropLast(ending.count))
+    }
+
     /// Whether the sample is of a process whose agent sends only some of its calls.
     var isOfSampled: Bool {
         sample.path.count == 1 && strings[sample.path[0]] == CallTreeRecord.sampled

@@ -51,8 +51,11 @@ package struct TopReport: Encodable, Sendable {
         let calls: UInt64
         let selfMs: Double
         let totalMs: Double
+        /// Of the calls that ended; nil where the durations are not known.
+        let p99Ms: Double?
 
-        init(_ totals: FunctionTotals) {
+        init(_ totals: FunctionTotals, p99Nanoseconds: UInt64? = nil) {
+            p99Ms = p99Nanoseconds.map { Double($0) / 1e6 }
             function = String(decoding: totals.name, as: UTF8.self)
             calls = totals.calls
             selfMs = Double(totals.selfNanoseconds) / 1e6
@@ -63,9 +66,14 @@ package struct TopReport: Encodable, Sendable {
     let coverage: ProfileCoverage
     let functions: [Function]
 
-    package init(coverage: ProfileCoverage, functions: [FunctionTotals]) {
+    /// - Parameter p99: The 99th percentile of the durations of a function's calls, in nanoseconds.
+    package init(
+        coverage: ProfileCoverage,
+        functions: [FunctionTotals],
+        p99: (_ name: [UInt8]) -> UInt64?
+    ) {
         self.coverage = coverage
-        self.functions = functions.map { Function($0) }
+        self.functions = functions.map { Function($0, p99Nanoseconds: p99($0.name)) }
     }
 }
 
