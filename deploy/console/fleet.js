@@ -116,6 +116,7 @@ function health(status) {
     rate === null ? null : `${number(rate)} events/s`,
     `workers ${bytes(lag)} behind`,
     lost ? `${number(lost)} events refused or lost` : "nothing refused or lost",
+    status.uncertain_events ? `${number(status.uncertain_events)} events perhaps lost with the log` : null,
     status.merging.waiting_windows ? `${number(status.merging.waiting_windows)} windows wait to be merged` : null,
   ];
   document.getElementById("health").replaceChildren(
