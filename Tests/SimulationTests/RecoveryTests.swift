@@ -164,6 +164,81 @@ import TraceModel
         }
     }
 
+    /// The name of a large batch's file is not durable at once: without it the file has to be known by its head, though
+    /// the log had begun another one at that base, in a file with the records of an earlier base.
+    @Test func aLargeBatchIsFoundWithoutItsFilesName() throws {
+        try onDisks { disk, clients, random in
+            for _ in 0..<2 {
+                let router = try router()
+                try commit([clients.make(using: &random)], of: &clients, to: router)
+                try router.close()
+            }
+            let trimming = try router()
+            // The oldest file becomes the next one.
+            try trimming.trim(below: trimming.durableLSN)
+            try trimming.close()
+            let batch = clients.make(bytesMin: SimulatedRouter.largeBatchBytes, using: &random)
+            guard clients.batches[batch].isSequenced else { return }
+            try commit([batch], of: &clients, to: router())
+            disk.cutPower()
+            let last = try router()
+            last.submit(clients.batches[batch].bytes, batch: batch)
+            guard case .duplicate? = try last.commitAll().first?.outcome else {
+                throw SimulationError("an acked batch is lost")
+            }
+        }
+    }
+
+    /// A full disk has taken the head of a new file, and not the group behind it. The log goes on in another file.
+    @Test(arguments: [true, false]) func aHeadWithoutItsGroupIsNotLost(isAhead: Bool) throws {
+        try onDisks { disk, _, _ in
+            let log = LogDirectory(path: ClusterPaths.log)
+            let sizes = [100, 20_000]
+            func commit(_ size: Int, to writer: inout LogWriter, isAhead: Bool = false) throws {
+                var group = isAhead ? LogGroup(aheadRecordBytes: size) : LogGroup()
+                let body = group.append(.batch, arrival: 1, bodyBytes: size)
+                body.initializeMemory(as: UInt8.self, repeating: 7, count: size)
+                // The head is one sector long.
+                let head = { (buffer: inout RawBuffer) in
+                    for _ in LogRecord.headerBytes..<512 { buffer.append(byte: 0) }
+                }
+                if isAhead {
+                    var ahead = AheadFileWriter(directory: log, tailBytes: 4_096)
+                    let file = try ahead.write(&group, headBytes: 512)
+                    try writer.commit(
+                        &group,
+                        ahead: file,
+                        countsAt: { _ in LogCounts() },
+                        head: head
+                    )
+                } else {
+                    try writer.commit(&group, countsAt: { _ in LogCounts() }, head: head)
+                }
+            }
+            try FileSystem.createDirectory(ClusterPaths.log)
+            try FileSystem.syncDirectory(".")
+            var writer = try LogWriter(
+                directory: log,
+                salt: 7,
+                recovery: try LogRecovery.run(log, salt: 7) { _ in },
+                fileBytes: 8 << 10
+            )
+            try commit(sizes[0], to: &writer)
+            disk.freeSectors = 1
+            #expect(throws: SystemError.self) { try commit(10_000, to: &writer) }
+            disk.freeSectors = nil
+            try commit(sizes[1], to: &writer, isAhead: isAhead)
+            disk.cutPower()
+            var found: [Int] = []
+            let recovery = try LogRecovery.run(log, salt: 7) { record in
+                if record.type == .batch { found.append(record.body.count) }
+            }
+            guard found == sizes, recovery.damaged.isEmpty else {
+                throw SimulationError("found \(found), damaged \(recovery.damaged)")
+            }
+        }
+    }
+
     @Test func whatCannotBeReadAtTheLogsBeginIsReported() throws {
         try onDisks { _, clients, random in
             let first = try router()

@@ -53,6 +53,8 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
     /// Number of syncs until one fails; nil if none does.
     var syncsUntilFailure: Int?
     var isFull = false
+    /// Number of sectors that are free; nil: enough.
+    var freeSectors: Int?
     /// Whether queries for free space also report a full disk, not only writes.
     var showsFull = false
     private(set) var isKilled = false
@@ -69,7 +71,23 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
     private var nextDescriptor: Int32 = 1 << 30
     private var time: Int64 = 1_763_856_000_000_000_000
 
-    init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+    /// Where the kernel says which boot this is.
+    private static let bootPath = "/proc/sys/kernel/random/boot_id"
+
+    init(seed: UInt64) {
+        random = SeededGenerator(seed: seed)
+        let boot = Node(isDirectory: false)
+        names[Self.bootPath] = boot
+        durableNames[Self.bootPath] = boot
+        noteBoot()
+    }
+
+    private func noteBoot() {
+        let boot = names[Self.bootPath]
+        boot?.data = Array("\(counts.powerCuts)".utf8)
+        boot?.data += [UInt8](repeating: 0x2D, count: 36 - (boot?.data.count ?? 0))
+        boot?.durable = boot?.data ?? []
+    }
 
     // MARK: Faults
 
@@ -95,6 +113,7 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
             settle(node, survival)
         }
         names = durableNames
+        noteBoot()
         open.removeAll()
         isFull = false
         syncsUntilFailure = nil
@@ -126,6 +145,25 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         if node.durable.indices.contains(position) { node.durable[position] ^= 4 }
     }
 
+    /// Truncates a file, on disk too, as somebody does who should not.
+    func cut(_ path: String, to size: Int) {
+        guard let node = names[path], node.data.count > size else { return }
+        onCall?("\(path) is cut to \(size) bytes")
+        node.data.removeLast(node.data.count - size)
+        if node.durable.count > size { node.durable.removeLast(node.durable.count - size) }
+        node.dirty = node.dirty.filter { $0 * Self.sectorBytes < size }
+    }
+
+    /// Removes a file, on disk too.
+    func lose(_ path: String) {
+        onCall?("\(path) is removed")
+        // What happened to the name before is durable with that.
+        for change in pendingNames { apply(change) }
+        pendingNames = []
+        names[path] = nil
+        durableNames[path] = nil
+    }
+
     private func chance(_ probability: Double) -> Bool {
         Double.random(in: 0..<1, using: &random) < probability
     }
@@ -147,6 +185,7 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         pendingNames = []
         // The content of a removed directory is removed too.
         durableNames = durableNames.filter { path, _ in
+            guard path != Self.bootPath else { return true }
             var parent = FileSystem.parent(of: path)
             while parent != "." {
                 if durableNames[parent] == nil { return false }
@@ -250,11 +289,13 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
             throw error
         }
         let node = try node(descriptor)
-        guard isFull else { return put(bytes, at: offset, in: node) }
-        let sectors = Self.sectors(offset..<offset + bytes.count)
-        guard let hole = sectors.first(where: { !node.allocated.contains($0) }) else {
-            return put(bytes, at: offset, in: node)
+        let new = Self.sectors(offset..<offset + bytes.count).filter {
+            !node.allocated.contains($0)
         }
+        let free = isFull ? 0 : freeSectors ?? .max
+        freeSectors = freeSectors.map { $0 - min($0, new.count) }
+        guard new.count > free else { return put(bytes, at: offset, in: node) }
+        let hole = new[free]
         counts.refusedWrites += 1
         let room = max(0, hole * Self.sectorBytes - offset)
         put(UnsafeRawBufferPointer(rebasing: bytes[..<room]), at: offset, in: node)
@@ -340,6 +381,17 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
     func truncate(_ descriptor: Int32, to size: Int) throws(SystemError) {
         try enter("ftruncate", path(descriptor))
         resize(try node(descriptor), to: size)
+    }
+
+    func allocate(_ descriptor: Int32, _ size: Int) throws(SystemError) {
+        try enter("posix_fallocate", path(descriptor))
+        let node = try node(descriptor)
+        let sectors = Self.sectors(0..<size)
+        if isFull, !sectors.allSatisfy(node.allocated.contains) {
+            throw failure(ENOSPC, "posix_fallocate", path(descriptor))
+        }
+        node.allocated.formUnion(sectors)
+        if node.data.count < size { resize(node, to: size) }
     }
 
     // MARK: Names

@@ -109,8 +109,9 @@ package struct AheadFileWriter {
         guard !names.isEmpty else { return }
         for name in names {
             let path = "\(directory.path)/\(name)"
+            // The log may have started a file at that base. If it is a recycled one, it has the head of another base.
             if let base = try base(of: path, salt: salt),
-                try self.base(of: directory.file(base: base), salt: salt) == nil
+                try self.base(of: directory.file(base: base), salt: salt) != base
             {
                 try FileSystem.rename(path, to: directory.file(base: base))
             } else {

@@ -33,7 +33,8 @@ package struct LogDirectory: Sendable {
     /// Returns evidence that the newest file was cut; nil if there is none. The last valid record of the log ends at
     /// `end`. Blocks.
     package func cut(endingAt end: LSN, salt: UInt32) throws(SystemError) -> LogCut? {
-        guard let base = try bases().last else { return nil }
+        // Files beyond the end have no records: a start after an accepted loss began them, and did not get further.
+        guard let base = try bases().last(where: { $0 <= end }) else { return nil }
         let path = file(base: base)
         let file = try File(path, .read)
         let size = try file.size()

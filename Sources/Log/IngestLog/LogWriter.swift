@@ -60,7 +60,10 @@ package struct LogWriter: ~Copyable {
     ) throws(SystemError) {
         precondition(!group.isEmpty, "an empty group is not written")
         let bytes = group.byteCount
-        if end != base, Int(end - base) + bytes > capacity { try roll(toFit: bytes) }
+        if end != base, Int(end - base) + bytes > capacity {
+            try syncHead()
+            try roll(toFit: bytes)
+        }
         if end == base { try writeHead(head) }
         let sealed = group.seal(
             from: end,
@@ -103,6 +106,7 @@ package struct LogWriter: ~Copyable {
             ahead.discard()
             return try commit(&group, countsAt: countsAt, head: head)
         }
+        try syncHead()
         var headGroup = unsafe headGroup(
             body.bytes,
             payloadBytes: ahead.place - LogRecord.headerBytes,
@@ -286,6 +290,16 @@ package struct LogWriter: ~Copyable {
         )
         group.setFileBytes(fileBytes)
         return group
+    }
+
+    /// Makes the file's head durable if the group after it did not fit on the disk, before another file continues the
+    /// log: if only that one survived a power failure, it would not be known to belong to the log.
+    private mutating func syncHead() throws(SystemError) {
+        guard durable < end else { return }
+        do throws(SystemError) { try file.syncData() } catch {
+            throw SystemError(errno: EIO, call: error.call, subject: error.subject)
+        }
+        durable = end
     }
 
     private mutating func roll(toFit bytes: Int) throws(SystemError) {

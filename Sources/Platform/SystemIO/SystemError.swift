@@ -71,6 +71,7 @@ package protocol SystemDriver: AnyObject, Sendable {
     ) throws(SystemError) -> Int
     func syncData(_ descriptor: Int32) throws(SystemError)
     func truncate(_ descriptor: Int32, to size: Int) throws(SystemError)
+    func allocate(_ descriptor: Int32, _ size: Int) throws(SystemError)
 
     func exists(_ path: String) -> Bool
     func size(of path: String) -> Int?
