@@ -71,6 +71,37 @@ import TraceModel
         }
     }
 
+    /// The state of a slot that moved is gone: what its old owner counted stays, and the new one counts from zero.
+    @Test(arguments: [true, false]) func aRenewedWorkerAddsToTheCountersOfSlotsItWasGiven(
+        isRenewed: Bool
+    ) throws {
+        var store = MetricStore()
+        let calls = Make.calls(5, pid: 3)
+        try store.apply(
+            Make.snapshot(
+                "function.1",
+                slots: [
+                    Make.slot(1, lsn: 90, [Make.events(9), calls]),
+                    Make.slot(2, lsn: 95, [Make.events(2)]),
+                ]
+            )
+        )
+        for (lsn, events) in [(LSN(80), 0.0), (100, 0), (120, 4), (130, 6)] {
+            var reported = Make.snapshot(slots: [
+                Make.slot(1, lsn: lsn, [Make.events(events), Make.calls(events, pid: 3)])
+            ])
+            reported.renewedLSN = isRenewed ? 100 : 0
+            try store.apply(reported)
+            store = try MetricStore(decoding: store.encoded())
+            let reading = store.reading()
+            // A worker that has taken in the state reports what it says.
+            let before: Double = isRenewed || lsn < 90 ? 9 : 0
+            #expect(reading.writtenEvents == UInt64(events + before) + 2)
+            let count: Double = isRenewed || lsn < 90 ? 5 : 0
+            #expect(reading.value(.functionCallsTotal, calls.labels) == .counter(events + count))
+        }
+    }
+
     @Test func aLostWorkerIsShownUntilItIsUp() throws {
         var store = MetricStore()
         let worker = WorkerName(resource: .function, index: 0)

@@ -86,8 +86,8 @@ package struct MetricSeries: Sendable, Equatable {
     package var begins: Bool
     /// The bytes that `SeriesWriter` wrote.
     package var sections: [UInt8]
-    /// 0, or the LSN at which the worker began without state. What earlier incarnations counted of its slots up to
-    /// there is kept and added to what this one reports.
+    /// 0, or the LSN at which the worker began without state. What others, and earlier incarnations, counted of its slots
+    /// up to there is kept and added to what this one reports.
     package var renewedLSN: LSN
 
     package init(

@@ -104,6 +104,7 @@ package struct MetricStore: Sendable {
         var intake = SeriesIntake(
             resource: worker.resource,
             sender: .init(process: series.process, incarnation: series.incarnation),
+            renewedLSN: series.renewedLSN,
             table: table,
             sections: sections,
             source: source ?? SeriesSource(incarnation: series.incarnation)
@@ -123,6 +124,7 @@ package struct MetricStore: Sendable {
         sources[process] = intake.source
         for (loss, count) in intake.losses { losses[loss, default: 0] += count }
         for (family, value) in intake.kept { retire(.overflow(of: family), value) }
+        for (key, value) in intake.retired { retire(key, value) }
         guard intake.hasReleased || !intake.outlived.isEmpty else { return }
         let known = retired.keys.filter { $0.family.outlivesSlots && !$0.isOverflow }
         // The first label is the host. No row has the name of a host that has gone.
@@ -144,16 +146,7 @@ package struct MetricStore: Sendable {
         guard !previous.isEmpty else { return }
         for (number, row) in table.rows.enumerated()
         where row.state.contains(.isAlive) && previous[row.owner] != nil {
-            let number = UInt32(number)
-            if let value = table.otherValue(of: number) {
-                retire(.overflow(of: MetricCatalog.families[Int(row.family)]), value)
-            }
-            if row.state.contains(.isValued), !row.state.contains(.isFolded),
-                MetricCatalog.kinds[Int(row.family)] != .gauge
-            {
-                retire(table.key(of: row), table.shownValue(of: number))
-            }
-            table.release(number)
+            for (key, value) in table.retire(UInt32(number)) { retire(key, value) }
         }
         for owner in previous.keys {
             sections[owner]?.source = now

@@ -32,12 +32,16 @@ struct SeriesSource: Sendable {
 struct SeriesIntake: SeriesReceiver {
     let resource: Resource
     let sender: SlotSection.Source
+    /// As in the sender's message.
+    let renewedLSN: LSN
     var table: SeriesTable
     var sections: [UInt16: SlotSection]
     var source: SeriesSource
     var losses: [LossKind: UInt64] = [:]
     /// What `other` keeps counting of series that were released or started anew.
     private(set) var kept: [(family: MetricFamily, value: MetricValue)] = []
+    /// What the previous owner of a slot has counted, of which the sender has no state.
+    private(set) var retired: [(key: SeriesKey, value: MetricValue)] = []
     /// What slots have counted that no longer report a series that other slots may go on with.
     private(set) var outlived: [(key: SeriesKey, value: MetricValue)] = []
     /// Whether series have ended.
@@ -64,12 +68,14 @@ struct SeriesIntake: SeriesReceiver {
     init(
         resource: Resource,
         sender: SlotSection.Source,
+        renewedLSN: LSN,
         table: SeriesTable,
         sections: [UInt16: SlotSection],
         source: SeriesSource
     ) {
         self.resource = resource
         self.sender = sender
+        self.renewedLSN = renewedLSN
         self.table = table
         self.sections = sections
         self.source = source
@@ -89,7 +95,22 @@ struct SeriesIntake: SeriesReceiver {
             needsAll = true
         }
         guard isTaken else { return }
+        if let held, held.source.process != sender.process, held.lsn <= renewedLSN { retireHeld() }
         sections[owner] = SlotSection(lsn: section.lsn, source: sender, isComplete: false)
+    }
+
+    /// Retires what another worker has reported of the slot: the sender got the slot without its state, so it counts from
+    /// zero. O(rows), once for each such slot.
+    private mutating func retireHeld() {
+        var gone: Set<UInt32> = []
+        for number in table.rows.indices {
+            let row = table.rows[number]
+            guard row.owner == owner, row.state.contains(.isAlive) else { continue }
+            retired += table.retire(UInt32(number))
+            gone.insert(UInt32(number))
+        }
+        // An earlier section, which was not taken, may have given ids to these rows.
+        if source.rows.contains(where: { gone.contains($0) }) { needsAll = true }
     }
 
     mutating func end(_ section: SeriesSection) {

@@ -129,6 +129,22 @@ struct SeriesTable: Sendable {
         return .row(insert(row), wasFolded: isFolded && sibling == nil)
     }
 
+    /// Releases a row, and returns what is to be counted in its place from now on.
+    mutating func retire(_ number: UInt32) -> [(SeriesKey, MetricValue)] {
+        let row = rows[Int(number)]
+        var values: [(SeriesKey, MetricValue)] = []
+        if let value = otherValue(of: number) {
+            values.append((.overflow(of: MetricCatalog.families[Int(row.family)]), value))
+        }
+        if row.state.contains(.isValued), !row.state.contains(.isFolded),
+            MetricCatalog.kinds[Int(row.family)] != .gauge
+        {
+            values.append((key(of: row), shownValue(of: number)))
+        }
+        release(number)
+        return values
+    }
+
     mutating func release(_ number: UInt32) {
         let row = rows[Int(number)]
         remove(number)

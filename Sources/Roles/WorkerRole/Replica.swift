@@ -126,9 +126,9 @@ struct Replica {
     private var gained: GainedSlots?
     /// Owners of the resource's slots; empty until they are known.
     private var owners: [UInt16] = []
-    /// The worker's events below this LSN were set aside, because its saved state was unusable; 0 if that never
-    /// happened.
-    let renewedLSN: LSN
+    /// The worker's events below this LSN were set aside, because its saved state was unusable. 0 if that never happened,
+    /// or slots with their state have been taken in since.
+    private(set) var renewedLSN: LSN
     /// Windows that have ended and are not known to be merged.
     private var announcements: [SegmentsClosed] = []
     private(set) var checkpoints = CheckpointPlan()
@@ -177,6 +177,9 @@ struct Replica {
     var ownedSlots: [UInt8] {
         owners.indices.filter { owners[$0] == me }.map { UInt8($0) }
     }
+
+    /// Slots whose state the worker has: those that it owns, but for gained ones that it has not taken in.
+    var heldSlots: Set<UInt8> { Set(ownedSlots).subtracting(gained?.slots ?? []) }
 
     private var me: UInt16 { UInt16(worker.index) }
 
@@ -346,6 +349,8 @@ struct Replica {
         case .taken(true):
             guard let taken = gained else { preconditionFailure("no slots were gained") }
             gained = nil
+            // The aggregator would count beside the state of these slots what their old owner has counted of them.
+            renewedLSN = 0
             steps += [.checkpoint, .act(.work(.removeTaken(at: taken.lsn)))]
         case .taken(false):
             // The router waits for the old owners too, but does not remember that after a restart.
