@@ -54,4 +54,25 @@ struct QuietAccountTests {
         #expect(read(15, at: 74) == .needsReports)
         #expect(read(15, at: 99) == .unknown)
     }
+
+    /// Workers are asked too if more events are accounted for than were received, though none are uncertain.
+    @Test(arguments: [(9, false), (10, false), (11, true)]) func whatIsCountedTwiceIsReportedAnew(
+        written: UInt64,
+        isAsked: Bool
+    ) {
+        var account = QuietAccount()
+        let worker = WorkerName(resource: .io, index: 0)
+        let router = RouterStatus(
+            receivedEvents: 20,
+            deduplicatedEvents: 0,
+            rejectedEvents: 0,
+            deadLetteredEvents: 10,
+            workers: [WorkerLink(worker: worker, connected: true, lagBytes: 0)],
+            uncertainEvents: 0
+        )
+        let findings = (Int64(0)..<20).map {
+            account.read(router, written: written, isUp: true, now: $0 * Self.second)
+        }
+        #expect(findings.filter { $0 != .unknown } == (isAsked ? [.needsReports] : []))
+    }
 }

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 import TraceMetrics
 import TraceModel
+import TraceProcessing
 
 @testable import WorkerRole
 
@@ -36,12 +37,19 @@ import TraceModel
         _ worker: TestWorker,
         at lsn: LSN,
         now: Int64,
-        load: MetricRounds.Load = .idle
+        load: MetricRounds.Load = .idle,
+        holding held: Set<UInt8> = Set(0...255)
     ) -> [MetricRounds.Message] {
         var messages: [MetricRounds.Message] = []
         repeat {
-            let message = rounds.next(of: worker.processor, at: lsn, load: load, now: now)
-            guard let message else { return messages }
+            let next = rounds.next(
+                of: worker.processor,
+                holding: { held },
+                at: lsn,
+                load: load,
+                now: now
+            )
+            guard let message = next else { return messages }
             messages.append(message)
         } while rounds.isUnderWay
         return messages
@@ -183,6 +191,53 @@ import TraceModel
             #expect(all.first?.begins == true)
             for message in all { #expect(try hearer.take(message)) }
             #expect(hearer.store.statusReading().writtenEvents == 101)
+        }
+    }
+
+    /// Events that an earlier process of the worker has reported, and that the log has lost, are no longer counted, not
+    /// even where nothing else is left of their slots. What another worker counts stays.
+    @Test(arguments: [true, false]) func aSlotWithoutEventsIsReportedAnew(isHeld: Bool) throws {
+        var hearer = try Hearer()
+        for (processes, lsn) in [([UInt32(1), 2], LSN(5)), ([1], 9)] {
+            try TemporaryDirectory().asWorkingDirectory {
+                let worker = try TestWorker()
+                var rounds = MetricRounds()
+                try worker.apply(processes, at: 1)
+                var held = Set<UInt8>(0...255)
+                if !isHeld { held.remove(TestWorker.slot(of: 2)) }
+                let messages = Self.round(
+                    &rounds,
+                    worker,
+                    at: lsn,
+                    now: Self.second,
+                    holding: lsn == 5 ? Set(0...255) : held
+                )
+                for message in messages { #expect(try hearer.take(message)) }
+            }
+        }
+        #expect(TestWorker.slot(of: 1) != TestWorker.slot(of: 2))
+        #expect(hearer.store.statusReading().writtenEvents == (isHeld ? 1 : 2))
+    }
+
+    @Test func slotsThatWereHandedOverMeanwhileAreNotReported() throws {
+        try TemporaryDirectory().asWorkingDirectory {
+            let worker = try TestWorker()
+            var rounds = MetricRounds()
+            var hearer = try Hearer()
+            try worker.apply(1...5_000, at: 1)
+            let first = rounds.next(
+                of: worker.processor,
+                holding: { Set(0...255) },
+                at: 1,
+                load: .loaded,
+                now: 0
+            )
+            #expect(try hearer.take(try #require(first)))
+            let written = hearer.store.statusReading().writtenEvents
+            #expect(rounds.isUnderWay && written > 0 && written < 5_000)
+            for slot in UInt8.min...UInt8.max { worker.processor.dropState(slot: slot) }
+            let rest = Self.round(&rounds, worker, at: 2, now: Self.second, holding: [])
+            #expect(rest.isEmpty && !rounds.isUnderWay)
         }
     }
 }

@@ -57,19 +57,23 @@ struct MetricRounds: ~Copyable {
     }
 
     /// Returns the next message of the current round, or of a new one if it is due; nil if there is nothing to send
-    /// now. `now` is monotonic nanoseconds.
+    /// now. `holding` returns the slots whose state the worker has; it is called if there is something to send. `now` is
+    /// monotonic nanoseconds.
     mutating func next(
         of processor: any TraceProcessor,
+        holding: () -> Set<UInt8>,
         at lsn: LSN,
         load: Load,
         now: Int64
     ) -> Message? {
-        if pending.isEmpty {
-            guard isDue(at: lsn, load: load, now: now) else { return nil }
-            begin(processor, at: lsn, now: now)
-        }
+        let isDue = pending.isEmpty && isDue(at: lsn, load: load, now: now)
+        guard isDue || !pending.isEmpty else { return nil }
+        let held = holding()
+        if isDue { begin(processor, holding: held, at: lsn, now: now) }
         let deadline = load == .all ? .max : now + Self.stepNanoseconds
         while let slot = pending.popLast() {
+            // A slot that was handed over since the round began is reported by its new owner.
+            guard held.contains(slot) else { continue }
             let isComplete = processor.collectStats(
                 slot: slot,
                 isFull: isWhole,
@@ -111,7 +115,12 @@ struct MetricRounds: ~Copyable {
         return passed >= max(Self.second / 5, min(2 * Self.second, 500 * cost), 50 * cost)
     }
 
-    private mutating func begin(_ processor: any TraceProcessor, at lsn: LSN, now: Int64) {
+    private mutating func begin(
+        _ processor: any TraceProcessor,
+        holding held: Set<UInt8>,
+        at lsn: LSN,
+        now: Int64
+    ) {
         let isOutgrown =
             series.idCount > 2 * idsInUse + 65_536
             || (series.leftOut > 0 && processor.processesGone != processesGone)
@@ -124,10 +133,20 @@ struct MetricRounds: ~Copyable {
             processesGone = processor.processesGone
         }
         pending = processor.slotsToCollect(all: isWhole).reversed()
+        if isWhole { reportEmpty(held.subtracting(pending), at: lsn) }
         began = now
         beganLSN = lsn
         hasMore = false
         cost = 0
+    }
+
+    /// Reports that slots have counted nothing. An earlier process of this worker may have reported events of them that
+    /// were lost with a part of the log.
+    private mutating func reportEmpty(_ slots: Set<UInt8>, at lsn: LSN) {
+        for slot in slots.sorted() {
+            series.beginSection(slot: slot, lsn: lsn, isFull: true)
+            _ = series.endSection()
+        }
     }
 
     private mutating func end() {

@@ -146,8 +146,14 @@ final class WorkerReports {
     private func sendMetrics(of replica: Replica, _ load: MetricRounds.Load) {
         let now = WallClock.monotonic()
         let lsn = replica.appliedLSN
-        guard let message = metrics.next(of: storage.processor, at: lsn, load: load, now: now)
-        else { return }
+        let next = metrics.next(
+            of: storage.processor,
+            holding: { replica.heldSlots },
+            at: lsn,
+            load: load,
+            now: now
+        )
+        guard let message = next else { return }
         defer { metrics.count(cost: WallClock.monotonic() - now) }
         // A reader that sees a slot's events counted must see the worker's own metrics as of that LSN too.
         if statusLSN != lsn { sendStatus(of: replica) }

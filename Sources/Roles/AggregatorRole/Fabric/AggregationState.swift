@@ -413,21 +413,19 @@ struct AggregationState: Sendable {
         else { return }
         beatAt = now
         var heartbeat = identity
-        if store.router.uncertainEvents > 0 {
-            let reading = store.statusReading()
-            let finding = account.read(
-                reading.router,
-                written: reading.writtenEvents,
-                isUp: reading.routerPID != nil && !reading.workers.isEmpty
-                    && reading.workers.allSatisfy(\.isUp),
-                now: now
-            )
-            switch finding {
-            case .unknown: break
-            case .needsReports:
-                for peer in peers.peers.values where peer.worker != nil { askForAll(peer, now) }
-            case .unaccounted(let events): heartbeat.unaccountedEvents = events
-            }
+        let reading = store.statusReading()
+        let finding = account.read(
+            reading.router,
+            written: reading.writtenEvents,
+            isUp: reading.routerPID != nil && !reading.workers.isEmpty
+                && reading.workers.allSatisfy(\.isUp),
+            now: now
+        )
+        switch finding {
+        case .unknown: break
+        case .needsReports:
+            for peer in peers.peers.values where peer.worker != nil { askForAll(peer, now) }
+        case .unaccounted(let events): heartbeat.unaccountedEvents = events
         }
         actions.append(.send(.heartbeat(heartbeat), to: router))
     }

@@ -5,11 +5,11 @@ import TraceMetrics
 ///
 /// Workers that were killed may have reported events above their checkpoints. Where the log has lost these, nobody
 /// applies them again, and such a report stands until its slot changes. So all workers are asked for all their counts
-/// before the events are counted.
+/// before the events are counted, and also where more events are accounted for than were received.
 struct QuietAccount {
     /// What follows from a reading of the status.
     enum Finding: Equatable {
-        /// The cluster is not idle, or not long enough.
+        /// The cluster is not idle, or not long enough, or there is nothing to find out.
         case unknown
         /// Every worker has to report all its counts anew.
         case needsReports
@@ -46,8 +46,9 @@ struct QuietAccount {
             accounted: written + router.deduplicatedEvents + router.deadLetteredEvents
                 + router.rejectedEvents
         )
-        guard isQuiet, sums == last else {
-            last = isQuiet ? sums : nil
+        let isInQuestion = router.uncertainEvents > 0 || sums.accounted > sums.received
+        guard isQuiet, isInQuestion, sums == last else {
+            last = isQuiet && isInQuestion ? sums : nil
             since = now
             hasAsked = false
             return .unknown
