@@ -265,7 +265,7 @@ import TraceModel
                 if age == 0 { memory.append(Fleet.sample(.memoryUsageBytes, 100, pid: pid)) }
             }
             let samples = try fleet.report(cpu: cpu, memory: memory, io: io)
-            guard second >= 5 else { continue }
+            guard second >= 10 else { continue }
             for host in [nil, "a"] {
                 #expect(Self.value(samples, .cpu, host: host) == 2.5)
                 #expect(Self.value(samples, .io, host: host) == 20)
@@ -286,10 +286,17 @@ import TraceModel
         #expect(Self.value(samples, .cpu, host: "a") == 0)
         samples = try fleet.report(cpu: used(500.5))
         #expect(Self.value(samples, .cpu, host: nil) == 25)
-        // One that was not reported before counts for no more than the time since then.
-        let late = [Fleet.sample(.cpuTimeSecondsTotal, 900, pid: 51, ["on"])]
-        samples = try fleet.report(cpu: late, after: 2)
+        // Those of the first sample need not come in one second.
+        func one(_ pid: Int) -> [MetricSample] {
+            [Fleet.sample(.cpuTimeSecondsTotal, 900, pid: pid, ["on"])]
+        }
+        samples = try fleet.report(cpu: one(51))
+        #expect(Self.value(samples, .cpu, host: "a") == 0)
+        for _ in 0..<10 { _ = try fleet.report() }
+        // A process that comes later counts for no more than the time since then.
+        samples = try fleet.report(cpu: one(52), after: 2)
         #expect(Self.value(samples, .cpu, host: "a") == 1)
+        #expect(Self.value(samples, .cpu, host: nil) == 1)
     }
 
     /// An agent that samples every 30 s leaves no gaps, and a process that has ended goes within a minute.

@@ -196,6 +196,12 @@ package struct ChartSampler: Sendable {
     }
 
     private var before: ChartTotals?
+    /// Seconds since the first totals.
+    private var clock = 0.0
+    /// When the CPU of each host was first reported, on this clock.
+    private var knownSince: [TextKey: Double] = [:]
+    /// After this time, all processes that ran when a host's agent began have been reported.
+    private static let knownSecondsMin = 10.0
 
     package init() {}
 
@@ -204,14 +210,18 @@ package struct ChartSampler: Sendable {
     package mutating func samples(of totals: ChartTotals, after seconds: Double) -> [Sample] {
         var totals = totals
         defer { before = totals }
-        for (host, sums) in totals.hosts where sums.newcomersCPU > 0 {
+        clock += before == nil ? 0 : max(0, seconds)
+        for (host, sums) in totals.hosts where sums.values[Int(ChartMeasure.cpu.rawValue)] != nil {
             // An agent that samples a host's CPU sees all of its processes, so that a process which is new on a host
-            // that was known began since then. On a new host, processes have run before.
-            guard before?.hosts[host]?.values[Int(ChartMeasure.cpu.rawValue)] != nil else {
-                continue
-            }
+            // that is known began since then. On a new host, processes have run before, and are not reported at once.
+            let since = knownSince[host] ?? clock
+            knownSince[host] = since
+            guard clock - since >= Self.knownSecondsMin else { continue }
             totals.hosts[host]?.add(sums.newcomersCPU, to: .cpu)
             totals.all.add(sums.newcomersCPU, to: .cpu)
+        }
+        if knownSince.count > totals.hosts.count {
+            knownSince = knownSince.filter { totals.hosts[$0.key] != nil }
         }
         var samples = [
             Sample(host: nil, values: values(totals.all, before?.all, seconds: seconds))
