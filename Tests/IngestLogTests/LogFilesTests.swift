@@ -197,6 +197,7 @@ import TraceModel
         #expect(try read(from: 0, to: writer.end).batches == [1, 2, 3, 4, 5, 6])
         #expect(try read(from: end, to: writer.end).batches == [3, 4, 5, 6])
         // Nothing more is written to the first file.
+        writer.finishOldFiles()
         #expect(FileSystem.size(log.file(base: 0)) == Int(end))
         // After the room of an ahead file the log continues in a regular file.
         for number in UInt32(7)..<14 { try commit(number, size: 3_000_000, to: &writer) }
@@ -218,6 +219,7 @@ import TraceModel
             try commit(100 + number, size: 100, to: &writer)
             try writer.trim(below: writer.end)
         }
+        writer.finishOldFiles()
         #expect(try log.bases().count == 1)
         #expect(try read(from: writer.begin, to: writer.end).batches == [7, 107])
         writer.close()

@@ -56,6 +56,33 @@ import TraceModel
         #expect(found.map(\.host) == expected.map(\.host))
     }
 
+    /// A group whose first record was summed up before has the same bytes; what was removed is not used again.
+    @Test func aPayloadMayBeSummedBefore() throws {
+        var generator = SeededGenerator(seed: 2)
+        let bodies = (0..<3).map { _ in generator.bytes(1_000...9_000) }
+        for removesFirst in [false, true] {
+            var plain = LogGroup()
+            var summed = LogGroup()
+            append(bodies[0], host: [1, 2], to: &plain)
+            append(bodies[0], host: [1, 2], to: &summed)
+            summed.sumFirstPayload()
+            for body in bodies[1...] {
+                append(body, host: [3], to: &plain)
+                append(body, host: [3], to: &summed)
+            }
+            if removesFirst {
+                plain.remove { $0 == 0 }
+                summed.remove { $0 == 0 }
+            }
+            #expect(try sealed(&summed, from: 77).count == (removesFirst ? 2 : 3))
+            _ = try sealed(&plain, from: 77)
+            #expect(Array(plain.buffer.bytes) == Array(summed.buffer.bytes))
+            summed.removeAll(keeping: 0)
+            append(bodies[1], host: [], to: &summed)
+            #expect(try sealed(&summed).map(\.body) == [bodies[1]])
+        }
+    }
+
     /// The body may fit into the buffer while the host does not.
     @Test func aHostThatGrowsTheBufferKeepsItsRecordIntact() throws {
         let capacity = 4_096

@@ -149,6 +149,7 @@ import TraceModel
             // Without a spare the trimmed file becomes the spare and is overwritten.
             try FileSystem.remove(directory.path + "/spare")
             try next.trim(below: next.end)
+            next.finishOldFiles()
             let spare = try File(directory.path + "/spare", .readWrite)
             try [UInt8](repeating: 0, count: Int(base)).withUnsafeBytes {
                 try spare.write($0, at: 0)

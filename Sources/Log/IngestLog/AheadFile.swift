@@ -72,13 +72,15 @@ package struct AheadFileWriter {
     }
 
     /// Writes the only record of a group to a file, except for what depends on its LSN, and makes it durable. Writes in
-    /// pieces so that other syncs get in between. `headBytes` is the maximum size of the file's head.
+    /// pieces so that other syncs get in between, and computes the payload's checksum, which would hold up the thread
+    /// that commits it. `headBytes` is the maximum size of the file's head.
     /// - Throws: `SystemError`; the file is removed then.
     package mutating func write(
         _ group: inout LogGroup,
         headBytes: Int
     ) throws(SystemError) -> AheadFile {
         precondition(group.offsets.count == 1, "an ahead file is made for one record")
+        group.sumFirstPayload()
         number += 1
         let path = directory.ahead(number)
         let place = File.whole(LogRecord.headerBytes + headBytes)

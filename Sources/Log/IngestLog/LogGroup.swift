@@ -7,6 +7,8 @@ package struct LogGroup: ~Copyable {
     package private(set) var buffer: RawBuffer
     /// Offset of each record in `buffer`.
     package private(set) var offsets: [Int] = []
+    /// The checksum of the first record's payload if it was computed before.
+    private var firstPayloadCRC: UInt32?
 
     package init(capacity: Int = 256 << 10) { buffer = RawBuffer(capacity: capacity) }
 
@@ -71,6 +73,7 @@ package struct LogGroup: ~Copyable {
     package mutating func setHost(_ host: UnsafeRawBufferPointer) {
         guard let last = offsets.last, let start = host.baseAddress else { return }
         precondition(host.count <= Limits.hostBytesMax)
+        precondition(offsets.count > 1 || firstPayloadCRC == nil, "its payload is summed up")
         let record = unsafe LogRecord(
             base: buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
         )
@@ -118,11 +121,19 @@ package struct LogGroup: ~Copyable {
     /// Removes the last record.
     package mutating func discardLast() {
         guard let last = offsets.popLast() else { return }
+        if offsets.isEmpty { firstPayloadCRC = nil }
         buffer.truncate(to: last)
+    }
+
+    /// Computes the checksum of the first record's payload, which is complete, so that `seal` does not have to.
+    mutating func sumFirstPayload() {
+        precondition(!isEmpty)
+        firstPayloadCRC = RecordCheck.payloadCRC(of: record(at: offsets[0]))
     }
 
     /// Removes the records for which the closure returns true for their index, and closes the gaps.
     package mutating func remove(where isRemoved: (Int) -> Bool) {
+        firstPayloadCRC = nil
         let base = unsafe buffer.mutableBytes.baseAddress.unsafelyUnwrapped
         var kept: [Int] = []
         kept.reserveCapacity(offsets.count)
@@ -180,7 +191,12 @@ package struct LogGroup: ~Copyable {
                 toByteOffset: 112,
                 as: UInt64.self
             )
-            chain = unsafe RecordCheck.crc(of: LogRecord(base: at))
+            let record = unsafe LogRecord(base: at)
+            if index == 0, let firstPayloadCRC {
+                chain = RecordCheck.crc(of: record, payloadCRC: firstPayloadCRC)
+            } else {
+                chain = RecordCheck.crc(of: record)
+            }
             unsafe at.storeBytes(of: chain.littleEndian, toByteOffset: 4, as: UInt32.self)
         }
         return chain
@@ -199,6 +215,7 @@ package struct LogGroup: ~Copyable {
     /// Removes all records; keeps memory up to `keeping` bytes.
     package mutating func removeAll(keeping: Int) {
         offsets.removeAll(keepingCapacity: true)
+        firstPayloadCRC = nil
         buffer.removeAll()
         buffer.shrink(keeping: keeping)
     }

@@ -231,4 +231,15 @@ package enum RecordCheck: Equatable {
     static func crc(of record: LogRecord) -> UInt32 {
         unsafe trace_crc32c(0, record.base + 8, LogRecord.headerBytes - 8 + record.payloadBytes)
     }
+
+    /// Returns the same, given the CRC-32C of the record's payload.
+    static func crc(of record: LogRecord, payloadCRC: UInt32) -> UInt32 {
+        let header = unsafe trace_crc32c(0, record.base + 8, LogRecord.headerBytes - 8)
+        return trace_crc32c_joined(header, payloadCRC, record.payloadBytes)
+    }
+
+    /// Returns the CRC-32C of a record's payload.
+    static func payloadCRC(of record: LogRecord) -> UInt32 {
+        unsafe trace_crc32c(0, record.base + LogRecord.headerBytes, record.payloadBytes)
+    }
 }

@@ -15,6 +15,7 @@ package struct LogWriter: ~Copyable {
     /// Bases of all files, ascending; the last one is being written.
     private var bases: [LSN]
     private let preparer: SparePreparer
+    private let oldFiles: OldLogFiles
     /// Size of a log file; a single group may be larger.
     private let fileBytes: Int
 
@@ -44,6 +45,7 @@ package struct LogWriter: ~Copyable {
         self.fileBytes = fileBytes
         capacity = fileBytes
         preparer = SparePreparer(directory: directory, bytes: fileBytes)
+        oldFiles = OldLogFiles(directory: directory, preparer: preparer)
         try preparer.prepareNow()
         file = try preparer.takeSpare(as: directory.file(base: base), bytes: capacity)
         bases = recovery.bases.filter { $0 != recovery.end } + [recovery.end]
@@ -146,9 +148,8 @@ package struct LogWriter: ~Copyable {
     /// Continues the log in a file that has been renamed already.
     private mutating func adopt(_ ahead: consuming AheadFile) {
         if end != base {
-            // Nothing is written to the old file any more, and the next file's base gives its end. If it is not
-            // truncated, only space is lost.
-            try? file.truncate(to: Int(end - base))
+            // Nothing is written to the old file any more, and the next file's base gives its end.
+            oldFiles.cut(directory.file(base: base), to: Int(end - base))
             bases.append(end)
         }
         base = end
@@ -234,23 +235,28 @@ package struct LogWriter: ~Copyable {
         return true
     }
 
-    /// Removes or recycles files without records at or above `lsn`.
+    /// Removes or recycles files without records at or above `lsn`. Returns at once: a thread of their own does it.
+    /// - Throws: the `SystemError` of an earlier removal, which will be tried again.
     package mutating func trim(below lsn: LSN) throws(SystemError) {
         // If the newest file has no head yet, the file before it has the last one.
         let kept = durable > base ? 1 : 2
         while bases.count > kept, bases[1] <= lsn {
-            try preparer.recycle(directory.file(base: bases[0]))
-            bases.removeFirst()
-            // Oldest first on the disk too: a missing newer file would be a gap.
-            try FileSystem.syncDirectory(directory.path)
+            oldFiles.remove(directory.file(base: bases.removeFirst()))
         }
+        if let failure = oldFiles.takeFailure() { throw failure }
     }
+
+    /// Waits until old files are removed and cut; for tests.
+    package func finishOldFiles() { oldFiles.finish() }
 
     /// The oldest LSN in the log.
     package var begin: LSN { bases[0] }
 
     /// Stops the background work; the last call.
-    package func close() { preparer.stop() }
+    package func close() {
+        oldFiles.finish()
+        preparer.stop()
+    }
 
     /// Writes the first record of a file; it becomes durable together with the group after it.
     private mutating func writeHead(_ fill: (inout RawBuffer) -> Void) throws(SystemError) {

@@ -18,6 +18,8 @@ final class SparePreparer: @unchecked Sendable {
 
     private let directory: LogDirectory
     private let bytes: Int
+    /// Held by what ends the thread and moves the spare.
+    private let turns = ConditionLock()
     private let condition = ConditionLock()
     private var state = State.idle
     /// Size that the unfinished spare may have by now.
@@ -55,6 +57,8 @@ final class SparePreparer: @unchecked Sendable {
 
     /// Renames the spare, or a new file if there is none, to the log file `path`.
     func takeSpare(as path: String, bytes wanted: Int) throws(SystemError) -> File {
+        turns.lock()
+        defer { turns.unlock() }
         join { due = .max }
         if wanted == bytes, FileSystem.exists(directory.spare) {
             try FileSystem.rename(directory.spare, to: path)
@@ -73,13 +77,15 @@ final class SparePreparer: @unchecked Sendable {
         return file
     }
 
-    /// Makes an old log file the spare, replacing an unfinished one; removes it if there is a spare.
-    func recycle(_ path: String) throws(SystemError) {
-        join { isCancelled = true }
-        if FileSystem.exists(directory.spare) || FileSystem.size(path) != bytes {
-            try FileSystem.remove(path)
-        } else {
+    /// Makes an old log file the spare, replacing an unfinished one. Returns false, and does nothing, if there is a
+    /// spare, or the file has another size. May be called on another thread than `takeSpare`.
+    func recycle(_ path: String) throws(SystemError) -> Bool {
+        guard FileSystem.size(path) == bytes else { return false }
+        return try turns.withLock { () throws(SystemError) in
+            join { isCancelled = true }
+            guard !FileSystem.exists(directory.spare) else { return false }
             try FileSystem.rename(path, to: directory.spare)
+            return true
         }
     }
 
