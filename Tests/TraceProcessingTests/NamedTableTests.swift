@@ -11,6 +11,28 @@ import TraceModel
         return name.withUTF8 { body(ByteView(UnsafeRawBufferPointer($0))) }
     }
 
+    /// The memory of a table that has gone serves another one, which knows nothing of its entries.
+    @Test func memoryIsUsedAgain() {
+        for count in 0...3 {
+            var gone = NamedTable<CPUAccount>()
+            for number in 0..<count {
+                Self.withName("old \(number)") { gone.insert($0) }.pointee.onTime.add(7)
+            }
+            var table = NamedTable<CPUAccount>()
+            table.takeMemory(of: &gone)
+            #expect(table.count == 0 && table.stateBytes == 0)
+            #expect(Self.withName("old 0") { table.find($0) } == nil)
+            var fresh = NamedTable<CPUAccount>()
+            for name in ["first", "a name of more than sixteen bytes", "third"] {
+                let entry = Self.withName(name) { table.insert($0) }
+                _ = Self.withName(name) { fresh.insert($0) }
+                #expect(Self.withName(name) { entry.pointee.isNamed($0) })
+                #expect(entry.pointee.onTime.value == 0 && !entry.pointee.isDirty)
+                #expect(table.count == fresh.count && table.stateBytes == fresh.stateBytes)
+            }
+        }
+    }
+
     /// Small tables are searched linearly, large ones are hashed; tables grow from one to the other and back.
     @Test func entriesAreFoundWhateverComesAndGoes() {
         var random = SplitMix(seed: 11)

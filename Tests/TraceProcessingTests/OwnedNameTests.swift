@@ -21,4 +21,28 @@ import TraceModel
             }
         }
     }
+
+    /// A name is what was set last, whatever memory it has from before or from a name that has gone.
+    @Test func memoryIsUsedAgain() {
+        let texts = ["", "a", "sixteen bytes ok", "more than sixteen bytes", "bash", "é", ""]
+        for first in texts {
+            for second in texts {
+                var gone = owned(first)
+                var name = OwnedName(.empty)
+                name.takeMemory(of: &gone)
+                #expect(name.view.isEmpty && gone.view.isEmpty)
+                for text in [second, first, second] {
+                    Array(text.utf8).withUnsafeBytes { name.set(ByteView($0)) }
+                    #expect(name.view.string == text)
+                    #expect(name.isPlain == owned(text).isPlain)
+                }
+            }
+        }
+    }
+
+    private func owned(_ text: String) -> OwnedName {
+        var name = OwnedName(.empty)
+        Array(text.utf8).withUnsafeBytes { name.set(ByteView($0)) }
+        return name
+    }
 }

@@ -197,15 +197,15 @@ package struct SummaryTable: Sendable, Equatable {
     package var isComplete: Bool { hashEnd == .max }
 
     /// Adds a row that the table does not contain yet.
-    mutating func add(_ part: SummaryPart, of owner: SummaryOwner) {
+    mutating func add(_ part: SummaryPart, of owner: () -> SummaryOwner) {
         count(part)
         guard mayStandInList(part, of: owner) else { return }
-        rows.append(part.row(of: owner))
+        rows.append(part.row(of: owner()))
         if rows.count >= pendingRowsMax { rows = rowsInLists().map { rows[$0] } }
     }
 
     /// Weights are often equal; keys decide then, as they do in the lists.
-    private func mayStandInList(_ part: SummaryPart, of owner: SummaryOwner) -> Bool {
+    private func mayStandInList(_ part: SummaryPart, of owner: () -> SummaryOwner) -> Bool {
         floors.isEmpty
             || floors.indices.contains { list in
                 let weight = unsafe schema.weight(
@@ -213,11 +213,9 @@ package struct SummaryTable: Sendable, Equatable {
                     part.sketch.pointee,
                     inList: list
                 )
-                let floor = floors[list]
-                guard weight == floor.weight, let key = floor.key else {
-                    return weight >= floor.weight
-                }
-                return part.precedes(key, of: owner)
+                guard weight == floors[list].weight else { return weight > floors[list].weight }
+                guard let key = floors[list].key else { return true }
+                return part.precedes(key, of: owner())
             }
     }
 

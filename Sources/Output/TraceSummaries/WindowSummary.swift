@@ -2,17 +2,30 @@ package import SystemIO
 package import TraceModel
 
 /// The process whose parts are added to a summary.
+@safe
 package struct SummaryOwner {
     package let host: [UInt8]
     package let pid: UInt32
-    /// The process's last known name.
-    package let process: [UInt8]
+    private let ownName: [UInt8]
+    private let name: ByteView
 
     package init(host: [UInt8], pid: UInt32, process: [UInt8]) {
         self.host = host
         self.pid = pid
-        self.process = process
+        ownName = process
+        name = .empty
     }
+
+    /// Refers to the name in its owner's memory, as `SummaryPart` does: it is only read if there is a row.
+    package init(host: [UInt8], pid: UInt32, name: ByteView) {
+        self.host = host
+        self.pid = pid
+        ownName = []
+        self.name = name
+    }
+
+    /// The process's last known name.
+    package var process: [UInt8] { name.isEmpty ? ownName : unsafe Array(name.buffer) }
 }
 
 /// The contribution of one process, or of one of its items, to a summary. It refers to its owner's memory, because
@@ -69,10 +82,18 @@ package struct WindowSummary: Sendable, Equatable {
     package private(set) var firstTime = EpochNanoseconds.max
     package private(set) var lastTime = EpochNanoseconds.min
     package private(set) var tables: [SummaryTable]
+    /// The tables by process that tables over processes add up, one bit each.
+    private let addedUp: UInt64
 
     package init(_ resource: Resource) {
         self.resource = resource
-        tables = SummarySchema.tables(of: resource).map { SummaryTable($0) }
+        let schemas = SummarySchema.tables(of: resource)
+        tables = schemas.map { SummaryTable($0) }
+        addedUp = Self.sources(of: schemas)
+    }
+
+    private static func sources(of schemas: [SummaryTableSchema]) -> UInt64 {
+        schemas.compactMap(\.source).reduce(0) { $0 | 1 << UInt64($1) }
     }
 
     /// Sets the budget, in bytes, for the rows of each table over processes. It is not saved.
@@ -97,15 +118,15 @@ package struct WindowSummary: Sendable, Equatable {
     }
 
     /// Adds a row to a table by process, and to the tables that add such rows up. `position` is the row's last known
-    /// position in the latter and is updated.
+    /// position in the latter and is updated. `owner` is evaluated only if a row may be kept.
     package mutating func add(
         _ part: SummaryPart,
-        of owner: SummaryOwner,
+        of owner: @autoclosure () -> SummaryOwner,
         toTable table: Int,
         position rowPosition: inout UInt32
     ) {
         tables[table].add(part, of: owner)
-        addUp(part, of: owner, table, &rowPosition)
+        if isAddedUp(table) { addUp(part, of: owner(), table, &rowPosition) }
     }
 
     /// Adds to the totals and to the rows over processes, without keeping the process's own row. `owner` is evaluated only
@@ -116,10 +137,12 @@ package struct WindowSummary: Sendable, Equatable {
         inTable table: Int
     ) {
         tables[table].count(part)
-        guard tables.contains(where: { $0.schema.source == table }) else { return }
+        guard isAddedUp(table) else { return }
         var rowPosition = UInt32.max
         addUp(part, of: owner(), table, &rowPosition)
     }
+
+    private func isAddedUp(_ table: Int) -> Bool { addedUp >> UInt64(table) & 1 == 1 }
 
     private mutating func addUp(
         _ part: SummaryPart,
@@ -201,6 +224,7 @@ package struct WindowSummary: Sendable, Equatable {
         }
         // Tables that the writer did not know are empty.
         tables += schemas.dropFirst(tableCount).map { SummaryTable($0) }
+        addedUp = Self.sources(of: schemas)
         self.events = events
         self.processes = processes
         self.firstTime = firstTime

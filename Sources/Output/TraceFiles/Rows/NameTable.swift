@@ -37,9 +37,18 @@ struct NameTable {
     /// One name in the order of arrival, until `compact` sorts them.
     private struct Entry {
         let key: Key
-        /// A range in `text`: the name, or a sort index in decimal.
-        let start: Int
-        let count: Int
+        /// A range in `text`: the name, or a sort index in decimal. A window has far less than 4 GB of names.
+        private let first: UInt32
+        private let length: UInt32
+
+        init(key: Key, start: Int, count: Int) {
+            self.key = key
+            first = UInt32(start)
+            length = UInt32(count)
+        }
+
+        var start: Int { Int(first) }
+        var count: Int { Int(length) }
     }
 
     /// Below this number of entries nothing is compacted.
@@ -72,14 +81,17 @@ struct NameTable {
     private var compacted: [Entry] {
         if compactedCount == entries.count { return entries }
         // A later value is later in the text.
-        let sorted = entries.sorted { left, right in
+        var sorted = entries.sorted { left, right in
             left.key == right.key ? left.start < right.start : left.key.precedes(right.key)
         }
-        return sorted.indices.filter {
-            $0 + 1 == sorted.count || sorted[$0].key != sorted[$0 + 1].key
-        }.map {
-            sorted[$0]
+        var kept = 0
+        for position in sorted.indices
+        where position + 1 == sorted.count || sorted[position].key != sorted[position + 1].key {
+            sorted[kept] = sorted[position]
+            kept += 1
         }
+        sorted.removeLast(sorted.count - kept)
+        return sorted
     }
 
     /// Removes replaced entries.

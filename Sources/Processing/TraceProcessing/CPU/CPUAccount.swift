@@ -4,7 +4,7 @@ import TraceModel
 
 /// The CPU counters of a process under one name.
 struct CPUAccount: ProcessAccount, ~Copyable {
-    private let ownedName: OwnedName
+    private var ownedName: OwnedName
     /// Microseconds, as `offTime`.
     var onTime = CounterTotal()
     var offTime = CounterTotal()
@@ -14,6 +14,13 @@ struct CPUAccount: ProcessAccount, ~Copyable {
     private var definedSeries = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
+
+    mutating func restart(name: ByteView) {
+        var fresh = CPUAccount(name: .empty)
+        fresh.ownedName.takeMemory(of: &ownedName)
+        fresh.ownedName.set(name)
+        self = fresh
+    }
 
     var name: ByteView { ownedName.view }
 

@@ -31,6 +31,9 @@ struct CPUModel: ProcessModel, ~Copyable {
 
     init() {}
 
+    /// Only the process as a whole is prefetched.
+    static var looks: Int { 1 }
+
     mutating func apply(_ event: UnsafePointer<CPUEvent>, _ context: inout EventContext) {
         let event = event.pointee
         let comm = context.text(event.comm)
@@ -38,6 +41,13 @@ struct CPUModel: ProcessModel, ~Copyable {
         let numbers = CPUNumbers(event)
         record(event, comm, numbers, context)
         row(event, comm, numbers, context)
+    }
+
+    static var reusesMemory: Bool { true }
+
+    mutating func takeMemory(of gone: inout CPUModel) {
+        identity.takeMemory(of: &gone.identity)
+        accounts.takeMemory(of: &gone.accounts)
     }
 
     // MARK: State
@@ -141,7 +151,6 @@ struct CPUModel: ProcessModel, ~Copyable {
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {
-        var text = RawBuffer(capacity: 32)
         var place = UInt32.max
         withUnsafePointer(to: QuantileSketch()) { none in
             visits.takeWindow { number, counts, samples in
@@ -149,14 +158,17 @@ struct CPUModel: ProcessModel, ~Copyable {
                 values[0] = counts.samples
                 values[1] = counts.moves
                 values[2] = samples
-                text.removeAll()
-                text.appendDecimal(UInt64(number))
-                if number == CPUSet.numberMax { text.append("+") }
-                visit(
-                    SummaryPart(item: ByteView(text.bytes), values: values, sketch: none),
-                    1,
-                    &place
-                )
+                // Four digits at most, of which `NumberText` writes eight.
+                withUnsafeTemporaryAllocation(byteCount: 16, alignment: 8) { text in
+                    guard let start = text.baseAddress else { return }
+                    var end = NumberText(UInt64(number)).write(at: start)
+                    if number == CPUSet.numberMax {
+                        end.storeBytes(of: UInt8(ascii: "+"), as: UInt8.self)
+                        end += 1
+                    }
+                    let name = ByteView(start: start, count: end - start)
+                    visit(SummaryPart(item: name, values: values, sketch: none), 1, &place)
+                }
             }
         }
     }

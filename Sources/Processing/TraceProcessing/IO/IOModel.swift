@@ -26,6 +26,9 @@ struct IOModel: ProcessModel, ~Copyable {
 
     init() {}
 
+    /// Only the process as a whole is prefetched.
+    static var looks: Int { 1 }
+
     mutating func apply(_ event: UnsafePointer<IOEvent>, _ context: inout EventContext) {
         let event = event.pointee
         let row = IORow(

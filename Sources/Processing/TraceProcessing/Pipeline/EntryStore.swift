@@ -32,6 +32,7 @@ struct EntryStore<Entry: ~Copyable>: ~Copyable {
 
     deinit {
         for place in elements { place.deinitialize(count: 1) }
+        if keepsEntry { places[0].deinitialize(count: 1) }
         Self.free(places)
         Self.free(lastPiece)
     }
@@ -71,6 +72,26 @@ struct EntryStore<Entry: ~Copyable>: ~Copyable {
         if placeCount > 4 * (count + Self.pieceCountMax) { giveBack() }
     }
 
+    // MARK: Memory that is used again
+
+    /// Whether the only place holds an entry of another store, which `takeKept` makes the first one.
+    private var keepsEntry: Bool { count == 0 && placeCount == 1 && vacant == nil }
+
+    /// Takes the memory of a store that is not needed any more, if it has exactly one entry. This one has no memory.
+    mutating func takeMemory(of gone: inout EntryStore) {
+        precondition(placeCount == 0, "the store has memory of its own")
+        guard gone.count == 1, gone.placeCount == 1 else { return }
+        swap(&self, &gone)
+        count = 0
+    }
+
+    /// Adds the entry that came with another store's memory, which the caller resets; nil if there is none.
+    @inline(__always) mutating func takeKept() -> Place? {
+        guard keepsEntry else { return nil }
+        count = 1
+        return places[0]
+    }
+
     /// Adds an entry and returns its position.
     mutating func append(_ entry: consuming Entry) -> Int {
         let place = takeVacant()
@@ -103,6 +124,11 @@ struct EntryStore<Entry: ~Copyable>: ~Copyable {
     }
 
     private mutating func takeVacant() -> Place {
+        // A complete entry comes, so that the one that is kept is not needed.
+        if keepsEntry {
+            places[0].deinitialize(count: 1)
+            vacate(places[0])
+        }
         if vacant == nil { addPiece() }
         guard let place = vacant else { preconditionFailure("a new piece has vacant places") }
         vacant = place.load(as: UnsafeMutableRawPointer?.self)

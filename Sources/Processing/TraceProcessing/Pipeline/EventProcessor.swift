@@ -41,7 +41,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     // MARK: Events and time
 
-    // It is called through a protocol, so without these the compiler would emit one generic body for all models.
+    // What is frequent, or visits all processes, is called through a protocol, so that without these the compiler would
+    // emit one generic body for all models.
     @_specialize(where Model == FunctionModel) @_specialize(where Model == CPUModel)
     @_specialize(where Model == MemoryModel) @_specialize(where Model == NetworkModel)
     @_specialize(where Model == IOModel) @_specialize(where Model == GPUModel) func processTraces(
@@ -61,7 +62,12 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     // MARK: Windows
 
-    func finalize(stem: String, nextWindow: UInt64) throws -> [ClosedFile] {
+    @_specialize(where Model == FunctionModel) @_specialize(where Model == CPUModel)
+    @_specialize(where Model == MemoryModel) @_specialize(where Model == NetworkModel)
+    @_specialize(where Model == IOModel) @_specialize(where Model == GPUModel) func finalize(
+        stem: String,
+        nextWindow: UInt64
+    ) throws -> [ClosedFile] {
         for entry in processes.table.entries {
             processes.writeWaiting(entry)
             if files.needsFlush { try files.flush(.full) }
@@ -69,7 +75,11 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         return try files.closeWindow(stem: stem, nextWindow: nextWindow)
     }
 
-    func takeSummary() -> [UInt8] { SummaryBuilder.takeWindow(of: &processes) }
+    @_specialize(where Model == FunctionModel) @_specialize(where Model == CPUModel)
+    @_specialize(where Model == MemoryModel) @_specialize(where Model == NetworkModel)
+    @_specialize(where Model == IOModel) @_specialize(where Model == GPUModel) func takeSummary()
+        -> [UInt8]
+    { SummaryBuilder.takeWindow(of: &processes) }
 
     // MARK: Metrics
 
@@ -78,8 +88,14 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             .map { UInt8($0) }
     }
 
-    func collectStats(slot: UInt8, isFull: Bool, lsn: LSN, into series: inout SeriesWriter) -> Bool
-    {
+    @_specialize(where Model == FunctionModel) @_specialize(where Model == CPUModel)
+    @_specialize(where Model == MemoryModel) @_specialize(where Model == NetworkModel)
+    @_specialize(where Model == IOModel) @_specialize(where Model == GPUModel) func collectStats(
+        slot: UInt8,
+        isFull: Bool,
+        lsn: LSN,
+        into series: inout SeriesWriter
+    ) -> Bool {
         collector.collect(slot: slot, of: &processes, isFull: isFull, lsn: lsn, into: &series)
     }
 

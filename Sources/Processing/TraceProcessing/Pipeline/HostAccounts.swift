@@ -27,9 +27,12 @@ final class HostAccounts {
 
     /// The counts of the first slot.
     private let first: UnsafeMutablePointer<SlotTotals>
-    private var accounts = [[Account]](repeating: [], count: Slot.count)
+    @exclusivity(unchecked) private var accounts = [[Account]](repeating: [], count: Slot.count)
     /// Positions in a slot's accounts, by the host's index.
-    private var positions = [[UInt32: Int]](repeating: [:], count: Slot.count)
+    @exclusivity(unchecked) private var positions = [[UInt32: Int]](
+        repeating: [:],
+        count: Slot.count
+    )
 
     /// Creates accounts of the slots whose counts begin at `totals`.
     init(_ totals: UnsafeMutablePointer<SlotTotals>) { first = totals }
@@ -43,16 +46,23 @@ final class HostAccounts {
     }
 
     private func position(of host: HostID, slot: UInt8) -> Int {
-        if let known = positions[Int(slot)][host.index] { return known }
+        if let known = known(host, slot) { return known }
         let position = accounts[Int(slot)].count
         positions[Int(slot)][host.index] = position
         accounts[Int(slot)].append(Account(host: host))
         return position
     }
 
+    /// Returns the position of a host's account. The first is found without hashing: many workers have one host.
+    private func known(_ host: HostID, _ slot: UInt8) -> Int? {
+        let slot = Int(slot)
+        guard !accounts[slot].isEmpty else { return nil }
+        return accounts[slot][0].host.index == host.index ? 0 : positions[slot][host.index]
+    }
+
     /// Removes a process of a host. Its account stays.
     func remove(_ host: HostID, slot: UInt8) {
-        guard let position = positions[Int(slot)][host.index] else { return }
+        guard let position = known(host, slot) else { return }
         accounts[Int(slot)][position].processes -= 1
     }
 

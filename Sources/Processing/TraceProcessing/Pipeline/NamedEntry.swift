@@ -6,6 +6,9 @@ protocol NamedEntry: ~Copyable {
     /// Creates an entry with a copy of the name.
     init(name: ByteView)
 
+    /// Becomes what `init(name:)` creates. Memory may be kept for it.
+    mutating func restart(name: ByteView)
+
     /// The name, valid as long as the entry lives.
     var name: ByteView { get }
 
@@ -17,6 +20,8 @@ protocol NamedEntry: ~Copyable {
 }
 
 extension NamedEntry where Self: ~Copyable {
+    mutating func restart(name: ByteView) { self = Self(name: name) }
+
     @inline(__always) borrowing func isNamed(_ other: ByteView) -> Bool {
         let own = name
         guard own.count == other.count else { return false }

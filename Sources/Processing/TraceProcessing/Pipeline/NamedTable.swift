@@ -70,8 +70,15 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
 
     /// Adds an entry for a name that `find` does not return.
     mutating func insert(_ name: ByteView, hash: UInt64? = nil) -> Place {
-        append(Entry(name: name), hash)
+        guard let kept = store.takeKept() else { return append(Entry(name: name), hash) }
+        kept.pointee.restart(name: name)
+        stateBytes = Self.bytes(of: kept.pointee)
+        return kept
     }
+
+    /// Takes the memory of a table that is not needed any more, with its only entry, which is used again for the first
+    /// one that is inserted. This table has no entries.
+    mutating func takeMemory(of gone: inout NamedTable) { store.takeMemory(of: &gone.store) }
 
     /// Returns the entry of a name. Once one place is left, all new names share an entry called `other`.
     @inline(__always) mutating func entry(

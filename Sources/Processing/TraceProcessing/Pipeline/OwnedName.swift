@@ -4,10 +4,15 @@ import TraceModel
 
 /// A name kept beyond the batch it came in. Owns its bytes.
 struct OwnedName: ~Copyable {
-    private let start: UnsafeMutableRawPointer?
-    private let length: Int32
+    private var start: UnsafeMutableRawPointer?
+    private var length: Int32
     /// The result of `RawBuffer.isPlainText`, computed once for all rows.
-    let isPlain: Bool
+    private(set) var isPlain: Bool
+    /// The bytes at `start` that may be used again: `shortBytes`, or none.
+    private var room: UInt8 = 0
+
+    /// Names of processes have at most 15 bytes.
+    private static var shortBytes: Int { 16 }
 
     @inline(__always) private var count: Int { Int(length) }
 
@@ -19,9 +24,33 @@ struct OwnedName: ~Copyable {
             start = nil
             return
         }
-        let copy = UnsafeMutableRawPointer.allocate(byteCount: name.count, alignment: 8)
+        let isShort = name.count <= Self.shortBytes
+        let copy = UnsafeMutableRawPointer.allocate(
+            byteCount: isShort ? Self.shortBytes : name.count,
+            alignment: 8
+        )
         copy.copyMemory(from: source, byteCount: name.count)
         start = copy
+        room = isShort ? UInt8(Self.shortBytes) : 0
+    }
+
+    /// Becomes a copy of another name, which is not part of this one. Short names use the same memory.
+    mutating func set(_ name: ByteView) {
+        guard let start, let source = name.start, name.count <= Int(room) else {
+            self = OwnedName(name)
+            return
+        }
+        length = Int32(name.count)
+        isPlain = RawBuffer.isPlainText(name)
+        start.copyMemory(from: source, byteCount: name.count)
+    }
+
+    /// Takes the memory of a name that is not needed any more, for `set`. Both are empty then.
+    mutating func takeMemory(of gone: inout OwnedName) {
+        self = OwnedName(.empty)
+        guard gone.room > 0 else { return }
+        swap(&self, &gone)
+        (length, isPlain) = (0, gone.isPlain)
     }
 
     deinit { start?.deallocate() }

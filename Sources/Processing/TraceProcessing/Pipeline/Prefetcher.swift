@@ -50,6 +50,9 @@ struct Prefetcher<Model: ProcessModel & ~Copyable>: ~Copyable {
             ring.update(repeating: Found(), count: Self.ringCount)
         }
         let first = place &+ Self.lead
+        if table.isLarge, first &+ Self.distance < buffer.count {
+            table.prefetchCell(host: host, pid: buffer[first &+ Self.distance].pid)
+        }
         if first < buffer.count { begin(first, buffer[first].pid, table) }
         // Unrolled, so that the compiler specialises each stage.
         if Model.looks > 0 { look(0, from: first, in: buffer, totals) }

@@ -53,6 +53,9 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
         }
     }
 
+    /// Takes over the memory of another process's accounts. This process has none.
+    mutating func takeMemory(of gone: inout ProcessAccounts) { table.takeMemory(of: &gone.table) }
+
     borrowing func encode(into buffer: inout RawBuffer) { table.encode(into: &buffer) }
 
     init(decoding reader: inout StateReader) throws(TraceError) {

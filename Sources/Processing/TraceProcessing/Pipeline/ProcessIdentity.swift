@@ -51,11 +51,14 @@ struct ProcessIdentity: ~Copyable {
             context.raiseSuppressed(process: name.view)
         }
         sample.isRenamed = true
-        name = OwnedName(comm)
+        name.set(comm)
         context.rename(name.view)
         namingThread = context.tid
         return sample
     }
+
+    /// Takes over the memory of another process's name.
+    mutating func takeMemory(of gone: inout ProcessIdentity) { name.takeMemory(of: &gone.name) }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: namingThread)

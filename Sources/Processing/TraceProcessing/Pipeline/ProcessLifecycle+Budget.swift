@@ -68,7 +68,7 @@ extension ProcessLifecycle where Model: ~Copyable {
         let saved = texts.saved
         defer { texts.saved = saved }
         let all = table.entries(of: slot)
-        let largest = all.first { $0.pointee.chargedBytes > totals[Int(slot)].stateBytes / 2 }
+        let largest = largest(of: all, in: slot)
         let entries = largest.map { [$0] } ?? all
         var sweep = StateSweep(at: arrival)
         for place in entries.indices {
@@ -98,6 +98,16 @@ extension ProcessLifecycle where Model: ~Copyable {
         totals[Int(slot)].processesEvicted += forgetGone(of: slot)
         totals[Int(slot)].isFullNeeded = true
         totals[Int(slot)].isDirty = true
+    }
+
+    /// Returns the process that takes more than half of the slot, if there is one.
+    private func largest(of entries: [Entry], in slot: UInt8) -> Entry? {
+        let half = totals[Int(slot)].stateBytes / 2
+        for place in entries.indices {
+            ProcessTable<Model>.prefetchEntry(of: entries, place + 8, isWhole: false)
+            if entries[place].pointee.chargedBytes > half { return entries[place] }
+        }
+        return nil
     }
 
     private mutating func giveUp(

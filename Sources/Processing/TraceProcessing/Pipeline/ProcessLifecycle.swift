@@ -92,13 +92,15 @@ struct ProcessLifecycle<Model: ProcessModel & ~Copyable>: ~Copyable {
     ) -> ProcessTable<Model>.Entry {
         let slot = Slot.of(hostHash: traces.hostHash, processID: pid)
         totals[Int(slot)].processes += 1
+        var model = Model()
+        let memory = table.takeMemory(for: &model)
         let entry = ProcessEntry.initialize(
-            in: table.takeMemory(),
+            in: memory,
             host: traces.host,
             pid: pid,
             slot: slot,
             rules: rules.thresholds(comm: .empty, host: files.hostName(traces.host), pid: pid),
-            model: Model(),
+            model: model,
             time: time,
             arrival: traces.arrival
         )
@@ -272,16 +274,17 @@ struct ProcessLifecycle<Model: ProcessModel & ~Copyable>: ~Copyable {
     mutating func forgetGone(of slot: UInt8) -> UInt64 {
         let gone = table.entries(of: slot).filter { $0.pointee.isGone }
         guard !gone.isEmpty else { return 0 }
+        var summary = evicted.removeValue(forKey: slot) ?? Self.noneEvicted
         for (place, entry) in gone.enumerated() {
             ProcessTable<Model>.prefetchEntry(of: gone, place + 8)
             writeWaiting(entry)
-            let host = files.hostName(entry.pointee.host)
-            SummaryBuilder.count(entry, host: host, in: &evicted[slot, default: Self.noneEvicted])
+            SummaryBuilder.count(entry, files, in: &summary)
             totals[Int(slot)].stateBytes -= entry.pointee.chargedBytes
             stateBytes -= entry.pointee.chargedBytes
             totals[Int(slot)].processes -= 1
             hosts.remove(entry.pointee.host, slot: slot)
         }
+        evicted[slot] = summary
         totals[Int(slot)].isFullNeeded = true
         totals[Int(slot)].isDirty = true
         dirty[Int(slot)].removeAll { $0.pointee.isGone }

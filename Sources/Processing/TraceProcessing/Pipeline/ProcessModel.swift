@@ -22,6 +22,13 @@ protocol ProcessModel: ~Copyable {
     /// Creates the state of a process seen for the first time.
     init()
 
+    /// Whether the state of a process that has gone leaves memory for others.
+    static var reusesMemory: Bool { get }
+
+    /// Takes over memory of a process that has gone. This one has just been created. What is taken is a few small
+    /// allocations, as it is kept until other processes come.
+    mutating func takeMemory(of gone: inout Self)
+
     /// Applies one event: first state, then rows. Within a batch, events of one process come in time order. Allocates
     /// only when something new is remembered. The event is passed by address, as values of its size would be copied
     /// from call to call.
@@ -108,6 +115,10 @@ protocol ProcessModel: ~Copyable {
 }
 
 extension ProcessModel where Self: ~Copyable {
+    static var reusesMemory: Bool { false }
+
+    mutating func takeMemory(of gone: inout Self) {}
+
     static var looks: Int { 0 }
 
     borrowing func lookAhead(_ look: Int, at event: UnsafePointer<Event>, _ found: Int) -> Int { 0 }

@@ -11,18 +11,17 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     private var bySlot = [[Entry]](repeating: [], count: Slot.count)
     private var index = IndexTable()
     private var last: Entry?
-    /// Free list of the memory of removed processes: each piece holds the address of the next one.
-    private var spare: UnsafeMutableRawPointer?
-    private var spareCount = 0
+    /// The memory of removed processes, for those that come. If models reuse memory, it begins with a new model that
+    /// has it.
+    private var spare = RawArray<UnsafeMutableRawPointer>(capacity: 0)
     private static var spareCountMin: Int { 64 }
 
     init() {}
 
     deinit {
         for entry in entries { free(entry) }
-        var next = spare
-        while let memory = next {
-            next = memory.load(as: UnsafeMutableRawPointer?.self)
+        for memory in spare.elements {
+            if Model.reusesMemory { Self.model(in: memory).deinitialize(count: 1) }
             memory.deallocate()
         }
     }
@@ -57,16 +56,34 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         return position < 0 ? nil : places[position]
     }
 
-    /// Returns memory for a process. The caller owns it until it calls `insert`.
-    mutating func takeMemory() -> UnsafeMutableRawPointer {
-        guard let memory = spare else {
+    /// Whether so many processes are known that few of them are in the cache.
+    @inline(__always) var isLarge: Bool { places.count > 4_096 }
+
+    /// Prefetches the cell that `probable` reads for this key.
+    @inline(__always) func prefetchCell(host: HostID, pid: UInt32) {
+        index.prefetchCell(hash(host, pid))
+    }
+
+    private static func model(in memory: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Model> {
+        memory.assumingMemoryBound(to: Model.self)
+    }
+
+    /// Returns memory for a process. The caller owns it until it calls `insert`. `model`, which is a new one, may be
+    /// replaced by one that has memory already.
+    mutating func takeMemory(for model: inout Model) -> UnsafeMutableRawPointer {
+        guard spare.count > 0 else {
             return .allocate(
                 byteCount: ProcessEntry<Model>.memoryBytes,
                 alignment: ProcessEntry<Model>.memoryAlignment
             )
         }
-        spare = memory.load(as: UnsafeMutableRawPointer?.self)
-        spareCount -= 1
+        let memory = spare[spare.count - 1]
+        spare.removeLast()
+        if Model.reusesMemory { model = Self.model(in: memory).move() }
+        // New processes often come in turn.
+        if spare.count > 0 {
+            prefetch(spare[spare.count - 1], byteCount: ProcessEntry<Model>.memoryBytes)
+        }
         return memory
     }
 
@@ -131,11 +148,16 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
             places[position] = mover
         }
         places.removeLast()
-        guard spareCount < places.count + Self.spareCountMin else { return free(entry) }
-        entry.deinitialize(count: 1)
+        guard spare.count < places.count + Self.spareCountMin else { return free(entry) }
         let memory = UnsafeMutableRawPointer(entry)
-        memory.storeBytes(of: spare, as: UnsafeMutableRawPointer?.self)
-        spare = memory
-        spareCount += 1
+        if Model.reusesMemory {
+            var model = Model()
+            model.takeMemory(of: &entry.pointee.model)
+            entry.deinitialize(count: 1)
+            Self.model(in: memory).initialize(to: model)
+        } else {
+            entry.deinitialize(count: 1)
+        }
+        spare.append(memory)
     }
 }

@@ -97,8 +97,9 @@ enum SlotStateCodec {
             isDialect ? try SuppressedFindings(decoding: &reader) : SuppressedFindings()
         let charged = isDialect ? Int(exactly: try reader.integer(UInt64.self)) : nil
         let model = try Model(decoding: &reader)
+        var unused = Model()
         let entry = ProcessEntry.initialize(
-            in: processes.table.takeMemory(),
+            in: processes.table.takeMemory(for: &unused),
             host: host,
             pid: pid,
             slot: slot,
