@@ -291,6 +291,11 @@ struct EffectiveConfigurationTests {
         #expect(try effective(tls).exported.contains("tls=on\n"))
         #expect(try effective(["--token-file", file]).warnings.count == 1)
         #expect(try effective(tls + ["--token-file", file]).warnings.isEmpty)
+        let open = tls + ["--grpc", "0.0.0.0:50051"]
+        #expect(try effective(open).warnings.first?.contains("may send batches") == true)
+        for enough in [tls, open + ["--token-file", file], open + ["--tls-client-ca", file]] {
+            #expect(try effective(enough).warnings.isEmpty)
+        }
         #expect(try effective(["--plain", "127.0.0.1:1"]).usesEdge)
         for wrong in [
             ["--tls-cert", file], ["--tls-client-ca", file], tls + ["--edge", "off"],

@@ -59,9 +59,15 @@ struct EdgeDecision {
     }
 
     var warnings: [String] {
-        guard isSet("token_file"), !isSet("tls_cert") else { return [] }
+        let (hasTokens, hasTLS) = (isSet("token_file"), isSet("tls_cert"))
+        if hasTokens, !hasTLS {
+            return ["--token-file without --tls-cert: the tokens can be read on the network."]
+        }
+        // TLS alone tells clients who the server is, not the server who they are.
+        guard hasTLS, !hasTokens, !isSet("tls_client_ca"), isReachedByOthers else { return [] }
         return [
-            "--token-file without --tls-cert: the tokens can be read on the network."
+            "--tls-cert without --tls-client-ca or --token-file: any machine that reaches an address may send batches and"
+                + " read metrics and console."
         ]
     }
 
