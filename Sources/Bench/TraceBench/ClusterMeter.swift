@@ -28,7 +28,11 @@ package struct ClusterMeter: Sendable {
             if let pid = worker.pid { members.append(Member(name: worker.name, pid: pid)) }
         }
         if let pid = status.aggregator.pid { members.append(Member(name: "aggregator", pid: pid)) }
-        guard status.ready, members.count == status.workers.count + 2 else {
+        if let pid = status.edge?.pid.flatMap(Self.child) {
+            members.append(Member(name: "haproxy", pid: pid))
+        }
+        let count = status.workers.count + (status.edge == nil ? 2 : 3)
+        guard status.ready, members.count == count else {
             throw TraceError(
                 .unreachable,
                 "the cluster in \(dataDirectory) is not ready",
@@ -36,6 +40,14 @@ package struct ClusterMeter: Sendable {
             )
         }
         self.members = members
+    }
+
+    /// Returns the only child of a process, as HAProxy is of `tracectl edge run`.
+    private static func child(of pid: Int) -> Int? {
+        guard let process = UInt32(exactly: pid),
+            let children = ProcDirectory().contents(of: process, "task/\(pid)/children")
+        else { return nil }
+        return Int(String(decoding: children, as: UTF8.self).split(separator: " ").first ?? "")
     }
 
     /// Returns the usage of each member, in the order of `members`.

@@ -35,12 +35,12 @@ package struct ReportTable {
         lines.append(
             row("  times the floor") { ratio($0.server, to: $0.floor, \.cpuMicrosecondsPerEvent) }
         )
-        for (index, name) in processNames.enumerated() {
+        for name in processNames {
             lines.append(
                 row("  \(name)") { report in
-                    let processes = report.server.processes
-                    return index < processes.count
-                        ? number(processes[index].cpuMicrosecondsPerEvent, 3) : "-"
+                    report.server.processes.first { $0.name == name }.map {
+                        number($0.cpuMicrosecondsPerEvent, 3)
+                    } ?? "-"
                 }
             )
         }
@@ -64,7 +64,14 @@ package struct ReportTable {
         ]
     }
 
-    private var processNames: [String] { reports.first?.server.processes.map(\.name) ?? [] }
+    /// The names of all reports, as clusters may have different processes.
+    private var processNames: [String] {
+        reports.reduce(into: []) { names, report in
+            for process in report.server.processes where !names.contains(process.name) {
+                names.append(process.name)
+            }
+        }
+    }
 
     private func diskLimit(_ report: LoadReport) -> Double {
         let bytes = report.server.writtenBytesPerEvent

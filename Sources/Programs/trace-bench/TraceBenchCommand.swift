@@ -85,10 +85,15 @@ struct ClusterOptions: ParsableArguments {
 
     /// Connects to the cluster. The caller closes the result.
     func makeBench() throws -> Bench {
+        try makeBench(server: server, files: security.files, data: data)
+    }
+
+    /// Connects to another cluster in the same time zone. The caller closes the result.
+    func makeBench(server: String, files: ServerConnection.Files, data: String?) throws -> Bench {
         SignalReceiver.blockAll()
         let zone = try TimeZoneRules.configure(timeZone)
         let bench = try Bench(
-            server: try ServerConnection(to: server, files: security.files),
+            server: try ServerConnection(to: server, files: files),
             dataDirectory: try data.map(Self.absolute),
             program: "/proc/self/exe",
             zone: zone
@@ -195,18 +200,33 @@ struct RunCommand: ParsableCommand {
 struct StandardCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "standard",
-        abstract: "Runs the standard set: full speed by batch size and mix, then latency at half."
+        abstract: "Runs the standard set: full speed by batch size and mix, then latency at half.",
+        discussion: """
+            With --edge-server the first load is sent to a second cluster as well, which stands behind HAProxy.
+            """
     )
 
     @Option(help: ArgumentHelp("Of one run.", valueName: "seconds")) var duration = 5.0
 
     @Option(help: "Number of runs, of which the medians are shown.") var runs = 3
 
+    @Option(help: ArgumentHelp("Where HAProxy listens, with TLS.", valueName: "addr:port"))
+    var edgeServer: String?
+
+    @Option(help: ArgumentHelp("That cluster's data directory.", valueName: "dir"))
+    var edgeData: String?
+
+    @Option(help: ArgumentHelp("Authorities of HAProxy's certificate.", valueName: "file"))
+    var edgeCa: String?
+
     @OptionGroup var cluster: ClusterOptions
 
     func validate() throws {
         guard duration > 0, runs > 0 else {
             throw ValidationError("the numbers have to be positive")
+        }
+        guard (edgeServer == nil) == (edgeData == nil), (edgeData == nil) == (edgeCa == nil) else {
+            throw ValidationError("--edge-server, --edge-data and --edge-ca go together")
         }
     }
 
@@ -216,12 +236,24 @@ struct StandardCommand: ParsableCommand {
         var reports: [LoadReport] = []
         for plan in StandardSet.plans(seconds: duration, runs: runs) {
             reports.append(try bench.measure(plan))
+            if reports.count == 1, let report = try measureEdge(plan) { reports.append(report) }
         }
         if let full = reports.first {
             let half = StandardSet.latencyPlan(after: full, seconds: duration, runs: runs)
             reports.append(try bench.measure(half))
         }
         try cluster.show(reports)
+    }
+
+    /// Measures a load at the cluster behind HAProxy; nil if there is none.
+    private func measureEdge(_ plan: LoadPlan) throws -> LoadReport? {
+        guard let edgeServer else { return nil }
+        let files = ServerConnection.Files(authorities: edgeCa)
+        let bench = try cluster.makeBench(server: edgeServer, files: files, data: edgeData)
+        defer { bench.close() }
+        var plan = plan
+        plan.name = "\(plan.name)-edge"
+        return try bench.measure(plan)
     }
 }
 
