@@ -20,6 +20,7 @@ from cluster import CHANNEL_OPTIONS, Cluster, free_port, wait_until
 from traffic import Traffic
 
 SEND = "/NeuTracer.TracerService/SendTraceBatch"
+EVENTS = ("trace_data", "cpu_trace_data", "memory_trace_data", "network_trace_data", "io_trace_data", "gpu_trace_data")
 TOKENS = {"ingest": "i-am-an-agent", "read": "i-am-prometheus", "admin": "i-am-root"}
 
 
@@ -316,34 +317,57 @@ def test_killed_it_comes_back(guarded, contract, agent, whom):
     wait_until(lambda: before not in guarded.processes(), "the end of the first one")
 
 
-@pytest.mark.parametrize("kill", [False, True])
-def test_calls_go_on_while_the_router_restarts(guarded, contract, agent, kill):
-    """At most the call in progress fails."""
-    traffic = Traffic(contract.messages, clock_us=1_760_200_000_000_000 + kill * 10**12)
-    failures, stop, done = [], threading.Event(), [0]
+def accounted(cluster):
+    """The number of written events, once all that were received are accounted for."""
+    def written():
+        status = cluster.status()
+        names = ("written_events", "deduplicated_events", "dead_lettered_events", "rejected_events")
+        return (status["written_events"],) if status["received_events"] == sum(status[name] for name in names) else None
 
-    def load():
+    return wait_until(written, "all events are accounted for", 60)[0]
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["restarted", "killed"])
+def test_calls_wait_while_the_router_is_away(guarded, pki, contract, kill):
+    """None fails, and a call that HAProxy has sent to two routers is written once."""
+    before = accounted(guarded)
+    failures, stop, done = [], threading.Event(), []
+
+    def load(number):
+        client = Client(guarded, pki.authority, pki.authority.directory / "web-3.pem", TOKENS["ingest"])
+        traffic = Traffic(contract.messages, clock_us=1_760_200_000_000_000 + (10 * kill + number) * 10**11)
+        sequence = 0
         while not stop.is_set():
+            sequence += 1
+            batch = traffic.batch(1, client_id=f"{kill}-{number}", sequence=sequence)
             try:
-                agent.send(traffic.batch(1), timeout=60)
-                done[0] += 1
+                client.send(batch, timeout=60)
+                done.append(sum(len(getattr(batch, name)) for name in EVENTS))
             except grpc.RpcError as error:
                 failures.append((error.code(), error.details()))
 
-    thread = threading.Thread(target=load)
-    thread.start()
+    threads = [threading.Thread(target=load, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
     try:
-        wait_until(lambda: done[0] > 20, "calls before")
-        if kill:
-            os.kill(guarded.supervised_pid("router"), signal.SIGKILL)
-        else:
-            guarded.run("restart", "router")
-        seen = done[0]
-        wait_until(lambda: done[0] > seen + 20, "calls after the restart", 60)
+        for _ in range(2):
+            seen = len(done)
+            wait_until(lambda: len(done) > seen + 100, "calls before")
+            router = guarded.supervised_pid("router")
+            if kill:
+                os.kill(router, signal.SIGKILL)
+            else:
+                guarded.run("restart", "router")
+            wait_until(lambda: guarded.supervised_pid("router") not in (None, router), "another router")
+            seen = len(done)
+            wait_until(lambda: len(done) > seen + 100, "calls after the restart", 60)
     finally:
         stop.set()
-        thread.join()
-    assert len(failures) <= 1, failures
+        for thread in threads:
+            thread.join()
+    assert not failures, failures
+    wait_until(lambda: accounted(guarded) >= before + sum(done), "all events are written")
+    assert accounted(guarded) == before + sum(done)
 
 
 # Hosts

@@ -87,9 +87,11 @@
     package static let edgeConnectionsPerSourceMax = 1_024
     /// Calls of one address within ten seconds. One agent that sends every event by itself makes a few thousand a second.
     package static let edgeCallsPerSourceMax = 200_000
-    /// Calls of one address within ten seconds that the router has not answered, mostly as the client broke them off. More
-    /// than that is a flood of resets, and its connections are dropped. An agent waits for its answers.
+    /// Calls of one address within ten seconds that nobody has answered, mostly as the client broke them off. More than
+    /// that is a flood of resets, and its connections are dropped. An agent waits for its answers.
     package static let edgeUnansweredPerSourceMax = 5_000
+    /// Those of an address that has few connections, beside the calls that each connection may have open.
+    package static let edgeUnansweredMin = 400
     /// Addresses whose connections and calls are counted; of more the oldest are forgotten.
     package static let edgeSourcesMax = 65_536
     package static let edgeMemoryMegabytesMax = 512
@@ -606,6 +608,7 @@
         precondition(streamsPerConnectionMax * callBytes < callBytesMax)
         precondition(edgeConnectionsPerSourceMax < edgeConnectionsMax)
         precondition(edgeUnansweredPerSourceMax < edgeCallsPerSourceMax)
+        precondition(edgeUnansweredMin < edgeUnansweredPerSourceMax)
         precondition(edgeStreamsPerConnectionMax <= streamsPerConnectionMax)
         precondition(receiveSeconds < edgeSilenceSeconds)
         precondition(grpcIdlePerHostMax < grpcConnectionsMax)

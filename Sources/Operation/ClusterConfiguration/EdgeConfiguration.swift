@@ -104,7 +104,8 @@ package struct EdgeConfiguration: Equatable, Sendable {
     private var sources: String {
         """
         backend sources
-            stick-table type ipv6 size \(Limits.edgeSourcesMax) expire 60s store conn_cur,http_req_rate(10s),gpc0_rate(10s)
+            # gpc: calls let in, calls answered. gpt: their difference up to ten seconds ago, when that was.
+            stick-table type ipv6 size \(Limits.edgeSourcesMax) expire 60s store conn_cur,http_req_rate(10s),gpc(2),gpt(2)
 
         """
     }
@@ -142,12 +143,7 @@ package struct EdgeConfiguration: Equatable, Sendable {
 
     private func grpcFrontend(_ name: String, at address: String, isPlain: Bool) -> String {
         var rules = limits
-        // A client that breaks its calls off (CVE-2023-44487) costs most where they go on to the router.
-        rules += [
-            "http-request set-var(txn.answered) sc0_gpc0_rate",
-            "http-request silent-drop if { sc0_http_req_rate,sub(txn.answered) gt \(Limits.edgeUnansweredPerSourceMax) }",
-            "http-response sc-inc-gpc0(0)",
-        ]
+        rules += floodRules
         rules.append(
             refusal(8, "too many calls from this address") + " if { sc0_http_req_rate gt "
                 + "\(Limits.edgeCallsPerSourceMax) }"
@@ -160,8 +156,36 @@ package struct EdgeConfiguration: Equatable, Sendable {
         rules.append(
             "http-after-response set-header content-type application/grpc unless { res.hdr(content-type) -m found }"
         )
-        rules.append("default_backend router")
+        rules += [
+            "http-request sc-inc-gpc(0,0)",
+            // Only a call that is here as a whole can be sent to a router again. Of a larger one a buffer full is waited for.
+            "http-request wait-for-body time \(Limits.receiveSeconds)s if { path /NeuTracer.TracerService/SendTraceBatch }",
+            "default_backend router",
+        ]
         return section("frontend \(name)", [bind(address, "h2", isPlain: isPlain)], rules)
+    }
+
+    /// Drops the connections of an address whose clients break off many calls (CVE-2023-44487). Counts are exact: two
+    /// rates whose periods begin at different times differ by thousands where a client begins to make thousands of calls a
+    /// second.
+    private var floodRules: [String] {
+        let perConnection = Limits.edgeStreamsPerConnectionMax
+        return [
+            "http-request set-var(txn.answered) sc_get_gpc(1,0)",
+            "http-request set-var(txn.unanswered) sc_get_gpc(0,0),sub(txn.answered)",
+            "http-request set-var(txn.since) sc_get_gpt(1,0)",
+            "acl is_due date,sub(txn.since) gt 10",
+            "http-request sc-set-gpt(0,0) var(txn.unanswered) if is_due",
+            "http-request sc-set-gpt(1,0) date if is_due",
+            "http-request set-var(txn.allowed) sc0_conn_cur,mul(\(perConnection)),add(\(Limits.edgeUnansweredMin))",
+            "http-request set-var(txn.limit) sc_get_gpt(0,0),add(txn.allowed)",
+            "http-request set-var(txn.most) sc_get_gpt(0,0),add(\(Limits.edgeUnansweredPerSourceMax))",
+            // HAProxy 2.6 makes the sum of two negative numbers positive, so that none may come up.
+            "acl is_flood var(txn.unanswered),sub(txn.limit) gt 0",
+            "acl is_flood var(txn.unanswered),sub(txn.most) gt 0",
+            "http-request silent-drop if is_flood { var(txn.unanswered) -m int gt 0 }",
+            "http-response sc-inc-gpc(1,0)",
+        ]
     }
 
     private var grpcTokenRules: [String] {
@@ -217,7 +241,7 @@ package struct EdgeConfiguration: Equatable, Sendable {
             "proto h2 \(checksClients ? "send-proxy-v2-ssl-cn" : "send-proxy-v2") pool-purge-delay 60s"
         guard !cells.isEmpty else {
             let server = "    server router unix@\(ClusterPaths.grpcSocket) \(options)"
-            return section("backend router", [server], ["retry-on conn-failure"] + errorReplies)
+            return section("backend router", [server], [retries] + errorReplies)
         }
         // No health check: a cell that is down is waited for, as another one knows nothing of its hosts.
         let servers = cells.enumerated().map { index, address in
@@ -234,9 +258,12 @@ package struct EdgeConfiguration: Equatable, Sendable {
         return section(
             "backend router",
             servers,
-            rules + ["retry-on conn-failure"] + errorReplies
+            rules + [retries] + errorReplies
         )
     }
+
+    /// A call that a router has not answered when it ends is sent to the next one, as an agent does that gets no answer.
+    private var retries: String { "retry-on conn-failure empty-response" }
 
     private func httpBackend(_ name: String, _ socket: String) -> String {
         section(

@@ -16,6 +16,8 @@ final class ConnectionAcceptor: Sendable {
         /// Its peer is the proxy's client once the proxy has named that.
         var connection: ListeningSocket.Connection
         var certificateName: String?
+        /// Whether a proxy's header came.
+        var isProxied = false
         /// Whether a proxy's header may still come.
         var mayNameClient: Bool
         let deadline: Int64
@@ -199,7 +201,8 @@ final class ConnectionAcceptor: Sendable {
             )
             if let number = peers.adopt(
                 entry.connection,
-                certificateName: entry.certificateName
+                certificateName: entry.certificateName,
+                isProxied: entry.isProxied
             ) {
                 adopt(number)
             }
@@ -240,6 +243,7 @@ final class ConnectionAcceptor: Sendable {
                 entry.connection = ListeningSocket.Connection(descriptor: descriptor, peer: peer)
             }
             entry.certificateName = header.certificateName
+            entry.isProxied = true
         }
         entry.mayNameClient = false
         return greeting(of: descriptor)

@@ -19,6 +19,8 @@ package import TraceModel
 
     /// Longer than a busy client takes between receiving an answer and starting its next call.
     private static let withholdingMicroseconds: UInt32 = 25_000
+    /// Longer than HAProxy takes to read an answer.
+    private static let proxyQuietNanoseconds: Int64 = 100_000_000
 
     let configuration: GRPCServerConfiguration
     let methods: MethodTable
@@ -215,7 +217,10 @@ package import TraceModel
         // After this pause a client that calls continuously waits for a withheld answer.
         usleep(Self.withholdingMicroseconds)
         var unasked: Set<Int32> = []
-        if GRPCLibrary.knowsCore {
+        // After a GOAWAY of its own, the core closes a connection with the last answer. HAProxy 2.6 loses the trailers of an
+        // answer that comes together with the end of its connection.
+        let hasProxied = peers.hasProxied
+        if GRPCLibrary.knowsCore, !hasProxied {
             unsafe trace_grpc_send_goaways(pointer)
         } else {
             unasked = peers.sendAway(peers.openDescriptors)
@@ -227,6 +232,8 @@ package import TraceModel
         while peers.openCount(now: WallClock.monotonic()) > 0, WallClock.monotonic() < deadline {
             usleep(2_000)
             unasked = peers.sendAway(unasked)
+            guard hasProxied else { continue }
+            peers.endProxied(quietFor: Self.proxyQuietNanoseconds, now: WallClock.monotonic())
         }
     }
 

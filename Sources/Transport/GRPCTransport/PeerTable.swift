@@ -45,6 +45,8 @@ final class PeerTable: Sendable {
     private struct Entry {
         let peer: String
         let certificateName: String?
+        /// Whether a proxy named the client.
+        let isProxied: Bool
         /// Inode of the socket. Another inode under the same descriptor means that the core has closed it.
         let inode: UInt
         /// When the close was detected (monotonic ns).
@@ -87,7 +89,8 @@ final class PeerTable: Sendable {
     /// the connection closed, if no number is free.
     func adopt(
         _ connection: ListeningSocket.Connection,
-        certificateName: String? = nil
+        certificateName: String? = nil,
+        isProxied: Bool = false
     ) -> Int32? {
         defer { close(connection.descriptor) }
         return state.withLock { state in
@@ -101,6 +104,7 @@ final class PeerTable: Sendable {
             state.entries[number] = Entry(
                 peer: connection.peer,
                 certificateName: certificateName,
+                isProxied: isProxied,
                 inode: inode
             )
             state.open += 1
@@ -179,6 +183,23 @@ final class PeerTable: Sendable {
             guard let entry = state.entries[descriptor], Self.inode(of: descriptor) == entry.inode
             else { return false }
             return shutdown(descriptor, Int32(SHUT_RDWR)) == 0
+        }
+    }
+
+    /// Whether connections of proxies were open at the last `openCount`.
+    var hasProxied: Bool {
+        state.withLock { $0.entries.values.contains { $0.isProxied && $0.closed == nil } }
+    }
+
+    /// Shuts down connections of proxies that have no calls, and on which nothing has come or gone for so long.
+    func endProxied(quietFor nanoseconds: Int64, now: Int64) {
+        state.withLock { state in
+            for (number, entry) in state.entries where entry.isProxied && entry.closed == nil {
+                guard let seen = meters.inspect(number, now: now), seen.openCalls == 0,
+                    now - seen.lastActive >= nanoseconds, Self.inode(of: number) == entry.inode
+                else { continue }
+                shutdown(number, Int32(SHUT_RDWR))
+            }
         }
     }
 
