@@ -93,7 +93,7 @@ def monitored(shared_cluster, contract, tmp_path_factory):
 
 
 def test_promtool_takes_configuration_and_rules():
-    promtool("check", "config", "prometheus.yml")
+    promtool("check", "config", "prometheus.yml", "cells.yml")
     promtool("check", "rules", *RULE_FILES)
 
 

@@ -134,7 +134,38 @@ package enum HTTPGet {
         return body
     }
 
-    private static func connect(to address: HostPort, timeoutSeconds: Int) throws -> Int32 {
+    /// Returns all addresses of a host, in the order in which they are found. Blocks.
+    /// - Throws: `TraceError(.unreachable)` where the name is not known.
+    package static func addresses(of address: HostPort) throws -> [HostPort] {
+        let list = try unsafe candidates(address)
+        defer { unsafe freeaddrinfo(list) }
+        var found: [HostPort] = []
+        var next = unsafe list
+        while let candidate = unsafe next?.pointee {
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            let code = unsafe getnameinfo(
+                candidate.ai_addr,
+                candidate.ai_addrlen,
+                &text,
+                socklen_t(text.count),
+                nil,
+                0,
+                NI_NUMERICHOST
+            )
+            let host = String(
+                decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
+                as: UTF8.self
+            )
+            let shown = host.contains(":") ? "[\(host)]" : host
+            if code == 0, let one = HostPort("\(shown):\(address.port)"), !found.contains(one) {
+                found.append(one)
+            }
+            unsafe next = unsafe candidate.ai_next
+        }
+        return found
+    }
+
+    private static func candidates(_ address: HostPort) throws -> UnsafeMutablePointer<addrinfo>? {
         var hints = unsafe addrinfo()
         unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
@@ -143,6 +174,11 @@ package enum HTTPGet {
             let reason = unsafe String(cString: gai_strerror(code))
             throw TraceError(.unreachable, "\(address.host): \(reason)")
         }
+        return unsafe list
+    }
+
+    private static func connect(to address: HostPort, timeoutSeconds: Int) throws -> Int32 {
+        let list = try unsafe candidates(address)
         defer { unsafe freeaddrinfo(list) }
         var last = SystemError(errno: ECONNREFUSED, call: "connect", subject: "\(address)")
         var next = unsafe list

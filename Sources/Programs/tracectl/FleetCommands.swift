@@ -16,19 +16,32 @@ struct HostsCommand: ParsableCommand {
 
               tracectl hosts --from '2026-05-01 14:00:00'
               tracectl hosts --json | jq -r '.hosts[].host'
+
+            \(SourceOptions.help)
             """
     )
 
-    @OptionGroup var data: DataOptions
+    @OptionGroup var source: SourceOptions
 
     @OptionGroup var span: SpanOptions
 
     @Flag(help: "Print one JSON object and nothing else.") var json = false
 
     func run() throws {
-        let zone = LazyTimeZone(data)
+        let zone = LazyTimeZone(source.data)
         let (from, to) = try span.resolved { try zone.rules() }
-        try FleetRun(dataDirectory: data.directory, from: from, to: to, isJSON: json).hosts()
+        try source.read(.summaries(from, to)) { directory in
+            try FleetRun(dataDirectory: directory, from: from, to: to, isJSON: json).hosts()
+        }
+    }
+}
+
+extension StoredResults.Selection {
+    /// The summaries of windows that overlap a span, with the windows' records.
+    fileprivate static func summaries(_ from: EpochNanoseconds?, _ to: EpochNanoseconds?) -> Self {
+        var selection = Self(["summary"], from: from, to: to)
+        selection.hasRecords = true
+        return selection
     }
 }
 
@@ -45,10 +58,12 @@ struct ProcessesCommand: ParsableCommand {
             \(SpanOptions.help)
 
               tracectl processes --host web-1 --rows 10
+
+            \(SourceOptions.help)
             """
     )
 
-    @OptionGroup var data: DataOptions
+    @OptionGroup var source: SourceOptions
 
     @OptionGroup var span: SpanOptions
 
@@ -66,12 +81,14 @@ struct ProcessesCommand: ParsableCommand {
     }
 
     func run() throws {
-        let zone = LazyTimeZone(data)
+        let zone = LazyTimeZone(source.data)
         let (from, to) = try span.resolved { try zone.rules() }
-        try FleetRun(dataDirectory: data.directory, from: from, to: to, isJSON: json).processes(
-            host: host,
-            pid: pid,
-            limit: rows
-        )
+        try source.read(.summaries(from, to)) { directory in
+            try FleetRun(dataDirectory: directory, from: from, to: to, isJSON: json).processes(
+                host: host,
+                pid: pid,
+                limit: rows
+            )
+        }
     }
 }

@@ -51,6 +51,12 @@ enum ResourceChoice: ExpressibleByArgument {
 struct ByteCount: ExpressibleByArgument {
     let bytes: Int
 
+    var defaultValueDescription: String {
+        bytes % (1 << 30) == 0 ? "\(bytes >> 30)G" : "\(bytes)"
+    }
+
+    init(bytes: Int) { self.bytes = bytes }
+
     init?(argument: String) {
         guard let bytes = UnitNumber.bytes(argument).flatMap(Int.init(exactly:)) else { return nil }
         self.bytes = bytes

@@ -21,6 +21,13 @@ struct StatusCommand: ParsableCommand {
 
               tracectl status
               tracectl status --json --data /var/lib/trace | jq .received_events
+
+            With --cells it asks several clusters, and shows a line for each, or those of one with --cell. FILE lists them as \
+            Prometheus' file_sd_configs does, in JSON: targets are where metrics are served, the label cell is the name. \
+            NAME:PORT stands for all addresses of a name in DNS, as that of a headless service of Kubernetes.
+
+              tracectl status --cells cells.json
+              tracectl status --cells trace-metrics.trace.svc:9091 --json | jq '.cells[] | select(.status.ready | not)'
             """
     )
 
@@ -30,9 +37,23 @@ struct StatusCommand: ParsableCommand {
         help: ArgumentHelp("The aggregator's address, if not looked up.", valueName: "addr:port")
     ) var metrics: HostPort?
 
+    @Option(
+        help: ArgumentHelp("Ask several clusters.", valueName: "file|name:port")
+    ) var cells: String?
+
+    @Option(help: ArgumentHelp("Of these only one.", valueName: "name")) var cell: String?
+
     @Flag(help: "Print the status as one JSON object and nothing else.") var json = false
 
-    func run() {
+    func validate() throws {
+        if cell != nil, cells == nil { throw ValidationError("--cell goes with --cells") }
+        if cells != nil, metrics != nil {
+            throw ValidationError("--cells and --metrics don't go together")
+        }
+    }
+
+    func run() throws {
+        if let cells { return try show(try CellList(cells, only: cell)) }
         let answer = StatusQuery(dataDirectory: data.directory, metrics: metrics).run()
         if let problem = answer.problem {
             Terminal.error.line("tracectl: \(problem)")
@@ -43,6 +64,12 @@ struct StatusCommand: ParsableCommand {
         }
         let terminal = Terminal.output
         terminal.line(json ? answer.json : StatusTable(answer.status, terminal: terminal).text)
+    }
+
+    private func show(_ list: CellList) throws {
+        let terminal = Terminal.output
+        let status = list.query()
+        terminal.line(json ? status.json : status.text(terminal: terminal))
     }
 }
 

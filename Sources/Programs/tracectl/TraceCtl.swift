@@ -27,6 +27,11 @@ import TraceModel
               tracectl flame --format svg > flame.svg
               tracectl log verify
 
+            Several clusters:
+              tracectl status --cells cells.json
+              tracectl top --object-store s3://traces/production --cell all
+              tracectl mirror --data /srv/all --object-store s3://traces/production --follow
+
             Sending events (--server names the address of trace-router):
               tracectl agent --interval 1s --duration 10s
               tracectl import recording.json.gz
@@ -44,7 +49,7 @@ import TraceModel
             SummaryCommand.self,
             CatCommand.self, TraceCommand.self, AnomaliesCommand.self, FlameCommand.self,
             TopCommand.self, DiffCommand.self, HostsCommand.self, ProcessesCommand.self,
-            LogCommand.self, SendCommand.self,
+            MirrorCommand.self, LogCommand.self, SendCommand.self,
             AgentCommand.self,
             ImportCommand.self, ListenCommand.self, ConfigCommand.self, PortsCommand.self,
             EdgeCommand.self,

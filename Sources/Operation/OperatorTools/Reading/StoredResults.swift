@@ -1,11 +1,12 @@
 import Glibc
 import ObjectStore
 import SystemIO
+import TraceFiles
 package import TraceModel
 
 /// Final files in an object store, for the commands that read those of a data directory: the files of the windows that a
 /// command needs are downloaded to a temporary directory of the same form, and removed afterwards.
-package struct StoredResults {
+package struct StoredResults: CustomStringConvertible {
     /// The files that a command reads.
     package struct Selection: Sendable {
         /// Kinds of output by their directories below `output`, as `csv`.
@@ -18,6 +19,8 @@ package struct StoredResults {
         package var stem: String?
         /// Whether only the newest window of each resource and cell is read.
         package var isLastWindowOnly = false
+        /// Whether the directory gets the windows' records, for readers that go by them (`WindowCatalog`).
+        package var hasRecords = false
 
         package init(
             _ directories: [String],
@@ -50,6 +53,8 @@ package struct StoredResults {
         self.cell = cell
     }
 
+    package var description: String { "\(address), cell \(cell)" }
+
     /// Downloads the selected files and calls `body` with the directory that stands in for the data directory. Removes
     /// it afterwards, also where the process is ended by a signal meanwhile. Blocks.
     /// - Throws: `TraceError` where the store cannot be read, has no such cell, or has more than fits; whatever `body`
@@ -58,7 +63,7 @@ package struct StoredResults {
         _ selection: Selection,
         _ body: (String) throws -> Result
     ) throws -> Result {
-        let client = try S3Client(address, try ObjectStoreAccess())
+        let client = try client()
         let cells = try cells(client)
         var windows: [StoredWindow] = []
         for cell in cells {
@@ -73,22 +78,76 @@ package struct StoredResults {
             try FileSystem.createDirectory("\(directory)/\(ClusterPaths.output)/\(name)")
         }
         for window in windows {
+            var files: [FinalWindowFile] = []
             for file in window.files where isWanted(file, selection) {
                 let name = Self.localName(of: file, window, isOneCell: cells.count == 1)
-                try download(
+                let path = "\(ClusterPaths.output)/\(file.directory)/\(name)"
+                try Self.download(
                     client,
                     window.name(of: file),
                     bytes: file.bytes,
-                    to: "\(directory)/\(ClusterPaths.output)/\(file.directory)/\(name)"
+                    to: "\(directory)/\(path)"
                 )
+                files.append(FinalWindowFile(path: path, bytes: file.bytes))
+            }
+            if selection.hasRecords, let record = Self.finalWindow(of: window) {
+                try FinalWindowRecords(root: directory).publish(record, files: files)
             }
         }
         return try body(directory)
     }
 
+    /// Opens a client; no request is sent yet.
+    func client() throws -> S3Client { try S3Client(address, try ObjectStoreAccess()) }
+
+    /// Whether one cell is read, and not all.
+    var isOneCell: Bool { cell != Self.allCells }
+
     // MARK: Windows
 
-    private func cells(_ client: S3Client) throws -> [String] {
+    private static func finalWindow(of window: StoredWindow) -> FinalWindow? {
+        Resource(name: window.resource).flatMap {
+            finalWindow(window.cell, $0, window.window, stem: window.stem)
+        }
+    }
+
+    /// Returns what stands for a window among those of a directory; nil where the stem has no time. Windows of several
+    /// cells have the same numbers, so the number gets some bits of the cell's name in front.
+    static func finalWindow(
+        _ cell: String,
+        _ resource: Resource,
+        _ number: UInt64,
+        stem: String
+    ) -> FinalWindow? {
+        guard let seconds = seconds(ofStem: stem) else { return nil }
+        var name = cell
+        let hash = name.withUTF8 { unsafe Slot.hash(host: UnsafeRawBufferPointer($0)) }
+        // Below 2^53, so that JavaScript has it exactly.
+        let bits = UInt64(hash) & 0xFFF
+        return FinalWindow(resource: resource, window: bits << 40 | number, finalAt: seconds)
+    }
+
+    /// Returns the seconds since the epoch of a stem that begins with `yyyymmdd_hhmmss`, as if that was UTC.
+    private static func seconds(ofStem stem: String) -> Int64? {
+        let bytes = Array(stem.utf8.prefix(15))
+        guard bytes.count == 15, bytes[8] == UInt8(ascii: "_") else { return nil }
+        func number(_ range: Range<Int>) -> Int32? {
+            Int32(String(decoding: bytes[range], as: UTF8.self))
+        }
+        guard let year = number(0..<4), let month = number(4..<6), let day = number(6..<8),
+            let hour = number(9..<11), let minute = number(11..<13), let second = number(13..<15)
+        else { return nil }
+        var parts = unsafe tm()
+        unsafe parts.tm_year = year - 1_900
+        unsafe parts.tm_mon = month - 1
+        unsafe parts.tm_mday = day
+        unsafe parts.tm_hour = hour
+        unsafe parts.tm_min = minute
+        unsafe parts.tm_sec = second
+        return unsafe Int64(timegm(&parts))
+    }
+
+    func cells(_ client: S3Client) throws -> [String] {
         let all = try client.directories("")
         guard cell != Self.allCells else {
             guard !all.isEmpty else {
@@ -204,7 +263,7 @@ package struct StoredResults {
         )
     }
 
-    private func download(
+    static func download(
         _ client: S3Client,
         _ name: String,
         bytes: Int,

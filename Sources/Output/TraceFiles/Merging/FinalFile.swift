@@ -39,6 +39,11 @@ package struct FinalWindowFile: Sendable, Equatable {
     /// Relative to the data directory.
     package let path: String
     package let bytes: Int
+
+    package init(path: String, bytes: Int) {
+        self.path = path
+        self.bytes = bytes
+    }
 }
 
 /// Reads one final file row by row, with the keys by which its rows are ordered. Views are valid until the next row.
@@ -278,6 +283,19 @@ package struct FinalWindowRecords: Sendable {
         // A mirror without its manifest would be taken for the manifest of an unfinished merge.
         try FileSystem.remove(MergeManifest.mirror(of: manifest))
         try FileSystem.rename(manifest, to: path(window))
+    }
+
+    /// Records a window whose files are in place already, as those that were downloaded.
+    package func publish(_ window: FinalWindow, files: [FinalWindowFile]) throws {
+        var manifest = MergeManifest()
+        manifest.outputs = files.map {
+            MergeManifest.Output(source: $0.path, target: $0.path, bytes: $0.bytes)
+        }
+        manifest.isDone = true
+        try FileSystem.createDirectory(absolute(Self.directory))
+        try manifest.publish(to: path(window))
+        // A record has no second copy.
+        try FileSystem.remove(MergeManifest.mirror(of: path(window)))
     }
 
     /// Calls `add` for the windows up to the last merged one of each resource that still have a manifest after a crash.
