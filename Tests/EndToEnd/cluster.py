@@ -61,6 +61,9 @@ def wait_until(condition, what, seconds=30):
 class Cluster:
     """`programs`: the directory of the programs to run; None lets scripts/cluster build and take the release."""
 
+    # Words before each command, as those that run it elsewhere.
+    prefix = ()
+
     def __init__(self, directory, programs):
         self.data = pathlib.Path(directory)
         self.grpc = f"127.0.0.1:{free_port()}"
@@ -82,7 +85,7 @@ class Cluster:
 
     def run(self, command, *arguments, check=True, seconds=120):
         done = subprocess.run(
-            [ROOT / "scripts/cluster", command, "--data", self.data, *arguments],
+            [*self.prefix, ROOT / "scripts/cluster", command, "--data", self.data, *arguments],
             env=self.environment, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL,
         )
         if check and done.returncode != 0:
@@ -94,7 +97,7 @@ class Cluster:
 
     def tracectl(self, *arguments, check=True, seconds=120):
         done = subprocess.run(
-            [self.programs / "tracectl", *arguments], capture_output=True, text=True, timeout=seconds,
+            [*self.prefix, self.programs / "tracectl", *arguments], capture_output=True, text=True, timeout=seconds,
             stdin=subprocess.DEVNULL,
         )
         if check and done.returncode != 0:

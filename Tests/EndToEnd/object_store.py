@@ -18,12 +18,13 @@ KEY, SECRET = "trace", "trace-secret"
 class ObjectStore:
     """`start` and `stop` may alternate; what is stored stays. Ports stay the same, too."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, address="127.0.0.1"):
+        self.address = address
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True)
         parts = ("master", "volume", "filer", "s3")
         self.ports = {f"{part}.port{kind}": free_port() for part in parts for kind in ("", ".grpc")}
-        self.url = f"http://127.0.0.1:{self.ports['s3.port']}"
+        self.url = f"http://{address}:{self.ports['s3.port']}"
         self.process = None
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
         identity = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": actions}
@@ -42,8 +43,8 @@ class ObjectStore:
         data.mkdir(exist_ok=True)
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [pathlib.Path(sys.executable).parent / "weed", "server", f"-dir={data}", "-ip=127.0.0.1",
-                 "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.volumeSizeLimitMB=64",
+                [pathlib.Path(sys.executable).parent / "weed", "server", f"-dir={data}", f"-ip={self.address}",
+                 f"-ip.bind={self.address}", "-master.telemetry=false", "-master.volumeSizeLimitMB=64",
                  # Each bucket takes seven.
                  "-volume.max=400",
                  # What has a port of its own by default, and is not needed.
