@@ -153,6 +153,32 @@ import TraceWire
         #expect(read.verdicts.count == 0)
     }
 
+    /// A verdict's record is lost with the end of the log, and the events that it is about are not.
+    @Test func aVerdictThatTheLogHasLostIsKnownByItsLetter() throws {
+        let verdict = try run { router, coordinator in
+            for _ in 0..<2 { _ = try router.send(TestBatch.bytes(events: 3)) }
+            let lsn = try #require(try batches().first)
+            return try decide(.crash(lsn, reason: "r"), router, coordinator).get()
+        }
+        try directory.asWorkingDirectory {
+            let log = LogDirectory(path: ClusterPaths.log)
+            let end = try #require(try batches().last)
+            let base = try #require(try log.bases().last { $0 < end })
+            try File(log.file(base: base), .readWrite).truncate(to: Int(end - base))
+            func start() throws -> RouterRecovery {
+                try RouterRecovery.start(
+                    salt: RouterHarness.salt,
+                    fresh: RouterState(slotMap: SlotMap(workers: [:])),
+                    logger: silent
+                )
+            }
+            #expect(throws: RouterLost.self) { _ = try start() }
+            try FileSystem.rename(ClusterPaths.logLoss, to: ClusterPaths.acceptedLogLoss)
+            let verdicts = try start().state.verdicts
+            #expect(verdicts.covers(worker, verdict.range.lowerBound) && verdicts.count == 1)
+        }
+    }
+
     @Test func aClaimOnNothingOfItsOwnIsRefused() throws {
         try run { router, coordinator in
             _ = try router.send(TestBatch.bytes([(.cpu, 1)]))

@@ -72,6 +72,57 @@ import TraceModel
         return found
     }
 
+    /// All records were removed, and the file that the last start had begun at the log's end was not. What the log had
+    /// counted is known from the note beside it, and workers that have applied nothing begin anew.
+    @Test func totalsAndWindowsAreKnownWithoutAnyRecord() throws {
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let map = SlotMap(workers: [.cpu: 2])
+        let first = try RouterHarness(directory, workers: [.cpu: 2])
+        do {
+            defer { first.end() }
+            _ = try first.send(TestBatch.bytes(events: 2))
+            _ = try first.barrier()
+        }
+        let whole = try RouterHarness.read(directory)
+        let second = try RouterHarness(directory)
+        let state = second.recovery.state
+        second.end()
+        try directory.asWorkingDirectory {
+            try FileSystem.createDirectory(ClusterPaths.checkpoints)
+            var note = RawBuffer()
+            state.encodeEnd(into: &note)
+            do {
+                var file = try LogEndFile(salt: RouterHarness.salt)
+                try file.note(whole.end, whole.counts, state: note.bytes)
+            }
+            let log = LogDirectory(path: ClusterPaths.log)
+            for base in try log.bases() where base < whole.end {
+                try FileSystem.remove(log.file(base: base))
+            }
+            #expect(try log.bases() == [whole.end])
+            func start(_ checkpoint: LSN) throws -> RouterRecovery {
+                try RouterRecovery.start(
+                    salt: RouterHarness.salt,
+                    fresh: RouterState(slotMap: SlotMap(workers: [:])),
+                    positions: { _ in
+                        Dictionary(uniqueKeysWithValues: map.allWorkers.map { ($0, checkpoint) })
+                    },
+                    logger: logger
+                )
+            }
+            let recovered = try start(whole.end)
+            #expect(recovered.state.window == 1 && recovered.state.slotMap == map)
+            #expect(recovered.log.counts == whole.counts && recovered.unreported.isEmpty)
+            #expect(throws: RouterLost.self) { _ = try start(0) }
+            try FileSystem.rename(ClusterPaths.logLoss, to: ClusterPaths.acceptedLogLoss)
+            let lost = try start(0)
+            #expect(lost.unreported == [DamagePayload(range: 0..<whole.end, events: 2)])
+            for worker in map.allWorkers {
+                #expect(try CheckpointPosition.read(of: worker) == whole.end)
+            }
+        }
+    }
+
     /// The disk has lost all batches and the barrier, or all but the first batch; the note beside the log knows of
     /// all of them.
     @Test(arguments: [false, true]) func aLogThatLostItsEndGoesOnBehindAllThatWasGiven(

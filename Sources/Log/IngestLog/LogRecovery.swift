@@ -30,6 +30,20 @@ package struct LogRecovery: Sendable {
         )
     }
 
+    /// Returns the log with totals that are known from elsewhere, because it holds no record.
+    package func counting(_ counts: LogCounts) -> LogRecovery {
+        LogRecovery(
+            end: end,
+            begin: begin,
+            lastCRC: lastCRC,
+            counts: counts,
+            tornBytes: tornBytes,
+            bases: bases,
+            damaged: damaged,
+            cut: cut
+        )
+    }
+
     /// Reads the log from its oldest record and passes each record to `visit`. Makes what it has read durable, because
     /// after a crash of the process the page cache may contain more than the disk. Blocks; O(log). A record is valid
     /// only during `visit`.

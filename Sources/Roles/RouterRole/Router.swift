@@ -91,7 +91,13 @@ package final class Router {
         }
         try HashSecret.ensure { logger.warning("\($0)") }
         var recovered: RouterRecovery
-        do { recovered = try recover(data) } catch let lost as RouterLost {
+        do {
+            recovered = try RouterRecovery.start(
+                salt: data.salt,
+                fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)),
+                logger: logger
+            )
+        } catch let lost as RouterLost {
             try unsafe Array("\(lost)\n".utf8).withUnsafeBytes {
                 try unsafe FileSystem.publish(ClusterPaths.routerLost, $0)
             }
@@ -103,7 +109,7 @@ package final class Router {
             salt: data.salt,
             recovery: recovered.log
         )
-        try report(&recovered, in: &writer)
+        try recovered.report(in: &writer)
         let slotMap = CurrentSlotMap(recovered.state.slotMap)
         try DeadLetterRecovery.run(
             recovered.state.verdicts,
@@ -198,66 +204,6 @@ package final class Router {
         return ending
     }
 
-    /// Replays the log, and continues after a loss that an operator has accepted.
-    /// - Throws: `RouterLost` if the log has lost its start or end, and that is not accepted.
-    private func recover(_ data: DataDirectory) throws -> RouterRecovery {
-        var recovered = try RouterRecovery.run(
-            salt: data.salt,
-            fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)),
-            logger: logger
-        )
-        let noted = LogEnd.read(salt: data.salt)
-        if noted == nil, recovered.log.end > 0 {
-            logger.warning(
-                "Nothing says how far the log went before this start, as after a version before 0.2: of what was lost at its end until now only what workers have saved is known, and lost events are in no count. From now on it is noted",
-                metadata: ["file": "\(ClusterPaths.logEnd)", "end_lsn": "\(recovered.log.end)"]
-            )
-        }
-        let begin = recovered.log.begin
-        let lostBegin = LogLoss.findBegin(
-            begin,
-            maps: recovered.maps,
-            accepted: recovered.damaged,
-            checkpoints: begin == 0 ? [:] : WorkerCheckpoints.positions { $0 < begin }
-        )
-        let lostEnd = LogLoss.find(
-            end: recovered.log.end,
-            isEmpty: recovered.log.bases.isEmpty,
-            cut: recovered.log.cut,
-            evidence: try .gather(noted: noted, end: recovered.log.end)
-        )
-        let losses = [lostBegin, lostEnd].compactMap { $0 }
-        guard !losses.isEmpty else {
-            try LogLoss.settled()
-            if !recovered.unreported.isEmpty {
-                let workers = WorkerCheckpoints.positions { _ in true }.keys
-                try recovered.crossLostBarriers(noted: noted, workers: workers)
-            }
-            return recovered
-        }
-        try LogLoss.requireAcceptance(of: losses)
-        let checkpoints = WorkerCheckpoints.positions { _ in true }
-        for loss in losses {
-            if loss.isBegin {
-                recovered.goOn(withoutBegin: loss, checkpoints: checkpoints, logger: logger)
-            } else {
-                try recovered.goOn(
-                    behind: loss,
-                    noted: noted,
-                    checkpoints: checkpoints,
-                    logger: logger
-                )
-            }
-        }
-        // Without a checkpoint such a worker would wait for hand-over files that nobody writes.
-        let first = recovered.log.begin
-        for worker in recovered.state.slotMap.allWorkers
-        where losses.contains(where: { $0.range.upperBound == first }) && checkpoints[worker] == nil
-            && recovered.maps.ownedFirst(by: worker)
-        { try CheckpointPosition.publishBlank(of: worker, at: first, renewed: first) }
-        return recovered
-    }
-
     /// Returns nil if the file cannot be written: a loss of the log's end is then not detected in all cases.
     private func openEndFile(_ data: DataDirectory) -> LogEndFile? {
         do { return try LogEndFile(salt: data.salt) } catch {
@@ -267,34 +213,6 @@ package final class Router {
             )
             return nil
         }
-    }
-
-    /// Logs the damage that recovery found: the events in it count as dead-lettered from then on.
-    private func report(
-        _ recovered: inout RouterRecovery,
-        in writer: inout LogWriter
-    ) throws(SystemError) {
-        guard !recovered.unreported.isEmpty else { return }
-        var group = LogGroup(capacity: 4_096)
-        var counts = writer.counts
-        for damage in recovered.unreported {
-            var body = RawBuffer()
-            damage.encode(into: &body)
-            let target = unsafe group.append(
-                .damage,
-                arrival: WallClock.now(),
-                bodyBytes: body.count
-            )
-            unsafe UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(
-                from: body.bytes
-            )
-            counts.deadLettered += damage.events
-        }
-        let totals = counts
-        let state = recovered.state
-        try writer.commit(&group, countsAt: { _ in totals }, head: { state.encodeHead(into: &$0) })
-        recovered.reported()
-        try LogLoss.settled()
     }
 
     // MARK: Serve

@@ -19,7 +19,72 @@ struct RouterRecovery {
     /// Maximum output of the events in the log.
     let pending: PendingOutput
     /// Events by resource that were accepted before the log's oldest record.
-    private let acceptedBefore: [UInt64]
+    private var acceptedBefore: [UInt64]
+
+    /// Replays the log, and continues after a loss that an operator has accepted. `fresh` is the state of a log without
+    /// records; `positions` returns the LSNs of the workers' checkpoints, as `WorkerCheckpoints.positions` does. Blocks.
+    /// - Throws: `RouterLost` if the log has lost its start or end, and that is not accepted.
+    static func start(
+        salt: UInt32,
+        fresh: RouterState,
+        positions: ((LSN) -> Bool) -> [WorkerName: LSN?] = WorkerCheckpoints.positions,
+        logger: Logger
+    ) throws -> RouterRecovery {
+        var recovered = try run(salt: salt, fresh: fresh, logger: logger)
+        let noted = LogEnd.read(salt: salt)
+        if noted == nil, recovered.log.end > 0 {
+            logger.warning(
+                "Nothing says how far the log went before this start, as after a version before 0.2: of what was lost at its end until now only what workers have saved is known, and lost events are in no count. From now on it is noted",
+                metadata: ["file": "\(ClusterPaths.logEnd)", "end_lsn": "\(recovered.log.end)"]
+            )
+        }
+        if let noted { try recovered.restore(from: noted, logger: logger) }
+        let begin = recovered.log.begin
+        let lostBegin = LogLoss.findBegin(
+            begin,
+            maps: recovered.maps,
+            accepted: recovered.damaged,
+            checkpoints: begin == 0 ? [:] : positions { $0 < begin }
+        )
+        let lostEnd = LogLoss.find(
+            end: recovered.log.end,
+            isEmpty: recovered.log.bases.isEmpty,
+            cut: recovered.log.cut,
+            evidence: try .gather(noted: noted, end: recovered.log.end)
+        )
+        let losses = [lostBegin, lostEnd].compactMap { $0 }
+        guard !losses.isEmpty else {
+            try LogLoss.settled()
+            if !recovered.unreported.isEmpty {
+                try recovered.crossLostBarriers(noted: noted, workers: positions { _ in true }.keys)
+                try recovered.restoreLostVerdicts()
+            }
+            return recovered
+        }
+        try LogLoss.requireAcceptance(of: losses)
+        let checkpoints = positions { _ in true }
+        for loss in losses {
+            if loss.isBegin {
+                recovered.goOn(withoutBegin: loss, checkpoints: checkpoints, logger: logger)
+            } else {
+                try recovered.goOn(
+                    behind: loss,
+                    noted: noted,
+                    checkpoints: checkpoints,
+                    logger: logger
+                )
+            }
+        }
+        try recovered.restoreLostVerdicts()
+        // Without a checkpoint such a worker would wait for hand-over files that nobody writes; one at LSN 0 counts as
+        // none.
+        let first = recovered.log.begin
+        for worker in recovered.state.slotMap.allWorkers
+        where losses.contains(where: { $0.range.upperBound == first })
+            && (checkpoints[worker] ?? 0) == 0 && recovered.maps.ownedFirst(by: worker)
+        { try CheckpointPosition.publishBlank(of: worker, at: first, renewed: first) }
+        return recovered
+    }
 
     /// Replays the whole log. Blocks; O(log). `fresh` is the state of a log without records.
     /// - Throws: `TraceError(.corrupt)` if a record of the router's own is malformed, `SystemError` if the log cannot
@@ -132,6 +197,35 @@ struct RouterRecovery {
         }
     }
 
+    /// Takes totals, windows and slot map from the note beside the log if nothing is left of the log but a file that was
+    /// begun at its end: all files before it, and with them all records, were removed.
+    /// - Throws: `TraceError(.corrupt)` if the noted state is malformed.
+    private mutating func restore(from noted: LogEnd, logger: Logger) throws {
+        guard log.begin == log.end, log.end > 0, noted.end == log.end else { return }
+        let last = try unsafe noted.state.withUnsafeBytes { bytes in
+            var reader = unsafe StateReader(bytes)
+            return try LastWindow(from: &reader)
+        }
+        state = RouterState(slotMap: last.slotMap)
+        if let closed = last.closed { state.passed(closed, end: last.begin) }
+        maps = state.history
+        log = log.counting(noted.counts)
+        acceptedBefore = noted.counts.accepted.indices.map { noted.counts.accepted[$0] }
+        logger.error(
+            "All records of the ingest log were removed; it goes on with what is noted beside it, but a batch that is sent again may count twice",
+            metadata: ["end_lsn": "\(log.end)"]
+        )
+    }
+
+    /// Puts verdicts back in force whose records were lost with a part of the log: without them, events that are in a
+    /// letter would be applied as well.
+    private mutating func restoreLostVerdicts() throws(SystemError) {
+        for (worker, range) in try DeadLetterRecovery.verdicts()
+        where range.upperBound > log.begin
+            && !state.verdicts.contains(worker, from: range.lowerBound)
+        { state.verdicts.insert(range, of: worker) }
+    }
+
     /// Continues after an accepted loss of the log's end, with the state that was noted beside the log, if it is
     /// usable. What workers have applied above the log's end remains applied.
     /// - Throws: `TraceError(.corrupt)` if the noted state is malformed.
@@ -192,6 +286,28 @@ struct RouterRecovery {
         damaged.append(loss.range)
     }
 
-    /// Notes that damage records for the unreported ranges are in the log.
-    mutating func reported() { for damage in unreported { state.note(damage) } }
+    /// Logs the damage that recovery found: the events in it count as dead-lettered from then on.
+    mutating func report(in writer: inout LogWriter) throws(SystemError) {
+        guard !unreported.isEmpty else { return }
+        var group = LogGroup(capacity: 4_096)
+        var counts = writer.counts
+        for damage in unreported {
+            var body = RawBuffer()
+            damage.encode(into: &body)
+            let target = unsafe group.append(
+                .damage,
+                arrival: WallClock.now(),
+                bodyBytes: body.count
+            )
+            unsafe UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(
+                from: body.bytes
+            )
+            counts.deadLettered += damage.events
+        }
+        let totals = counts
+        let state = state
+        try writer.commit(&group, countsAt: { _ in totals }, head: { state.encodeHead(into: &$0) })
+        for damage in unreported { self.state.note(damage) }
+        try LogLoss.settled()
+    }
 }

@@ -24,6 +24,21 @@ enum DeadLetterRecovery {
         }
     }
 
+    /// Returns the verdicts of the letters that count, as their descriptions state them: the records of the verdicts may
+    /// be lost with a part of the log. Blocks.
+    static func verdicts() throws(SystemError) -> [(worker: WorkerName, range: Range<LSN>)] {
+        var found: [(worker: WorkerName, range: Range<LSN>)] = []
+        for file in try FileSystem.list(ClusterPaths.deadLetters) {
+            guard let name = name(of: file, suffix: DeadLetterName.sidecarSuffix) else { continue }
+            let text = String(decoding: try FileSystem.contents(name.sidecar), as: UTF8.self)
+            let key = "  \"to_lsn\": "
+            let line = text.split(separator: "\n").first { $0.hasPrefix(key) }
+            let end = line.flatMap { LSN($0.dropFirst(key.count).prefix { $0.isNumber }) }
+            if let end, name.from < end { found.append((name.worker, name.from..<end)) }
+        }
+        return found
+    }
+
     private static func name(of file: String, suffix: String) -> DeadLetterName? {
         file.hasSuffix(suffix) ? DeadLetterName(file.dropLast(suffix.count)) : nil
     }
