@@ -66,6 +66,7 @@ let package = Package(
         .target(name: "CLinux", path: "Sources/Platform/CLinux"),
         .target(name: "CSocketMeter", path: "Sources/Platform/CSocketMeter"),
         .target(name: "CCurl", path: "Sources/Platform/CCurl"),
+        .target(name: "CNATS", path: "Sources/Platform/CNATS"),
 
         // MARK: Vocabulary and the operating system
         .target(name: "TraceModel", path: "Sources/Model/TraceModel", swiftSettings: memoryStrict),
@@ -162,6 +163,12 @@ let package = Package(
             name: "ConfigurationText",
             dependencies: ["TraceModel"],
             path: "Sources/Operation/ConfigurationText",
+            swiftSettings: memoryStrict
+        ),
+        .target(
+            name: "LogReplica",
+            dependencies: ["CNATS", "ConfigurationText", "SystemIO", "TraceModel"],
+            path: "Sources/Log/LogReplica",
             swiftSettings: memoryStrict
         ),
         .target(
@@ -407,6 +414,17 @@ let package = Package(
         .testTarget(
             name: "IngestLogTests",
             dependencies: ["IngestLog", "SystemIO", "TestSupport", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "replica-probe",
+            dependencies: ["LogReplica", "SystemIO", "TraceModel"],
+            path: "Tests/ReplicaProbe",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LogReplicaTests",
+            dependencies: ["ConfigurationText", "LogReplica", "TestSupport", "TraceModel"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -3,7 +3,7 @@
 
 # Packages to build the programs.
 # shellcheck disable=SC2034 # read by the scripts that source this
-build_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev)
+build_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev libnats-dev)
 # What supervises the processes, and what the console's pages draw with.
 # shellcheck disable=SC2034
 run_packages=(s6 libjs-dygraphs libjs-d3)

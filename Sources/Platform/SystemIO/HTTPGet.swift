@@ -76,15 +76,22 @@ package enum HTTPGet {
 
     private static let responseBytesMax = 4 << 20
 
-    /// Returns the body of a 200 response. Each step blocks for about `timeoutSeconds` at most.
+    /// Returns the body of a 200 response. Each step blocks for about `timeoutSeconds` at most. Servers that may answer in
+    /// chunks, which are not read here, do not with `version` 1.0.
     /// - Throws: `TraceError(.invalidArgument)` where the server refuses the request's parameters; `.unreachable` where
     ///   there is no other response.
     package static func body(
         of path: String,
         from address: HostPort,
+        version: String = "1.1",
         timeoutSeconds: Int
     ) throws -> [UInt8] {
-        try body(of: path, from: .network(address), timeoutSeconds: timeoutSeconds)
+        try body(
+            of: path,
+            from: .network(address),
+            version: version,
+            timeoutSeconds: timeoutSeconds
+        )
     }
 
     /// Returns the body of a 200 response. Each step blocks for about `timeoutSeconds` at most.
@@ -92,6 +99,7 @@ package enum HTTPGet {
     package static func body(
         of path: String,
         from address: Server,
+        version: String = "1.1",
         timeoutSeconds: Int
     ) throws -> [UInt8] {
         let descriptor =
@@ -103,7 +111,7 @@ package enum HTTPGet {
             }
         defer { close(descriptor) }
         let request =
-            "GET \(path) HTTP/1.1\r\nHost: \(address.host)\r\n"
+            "GET \(path) HTTP/\(version)\r\nHost: \(address.host)\r\n"
             + "Accept: application/json\r\nConnection: close\r\n\r\n"
         var rest = Array(request.utf8)[...]
         while !rest.isEmpty {
