@@ -211,7 +211,7 @@ let package = Package(
             name: "RouterRole",
             dependencies: [
                 "ActivityMonitoring", "ClusterMessages", "GRPCServices", "GRPCTransport",
-                "IngestLog", "SystemIO",
+                "IngestLog", "LogReplica", "SystemIO",
                 "TraceMetrics", "TraceModel", "TraceTime", "TraceWire", "ZeroMQ", logging,
             ],
             path: "Sources/Roles/RouterRole",

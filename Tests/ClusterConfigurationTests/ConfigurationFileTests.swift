@@ -17,6 +17,7 @@ struct ConfigurationFileTests {
               "default_semantics": "cumulative", "csv_columns": "original",
               "csv_formula_guard": true, "compress": "gzip", "retain_age": "7d", "retain_bytes": "off",
               "object_store": "s3://traces/production", "cell": "east",
+              "log_replica": "nats://a,b:4333,c?monitor=1",
               "console": "off", "perfetto_ui": "http://localhost:10000/",
               "edge": "auto", "tls_cert": "off", "tls_key": "off", "tls_client_ca": "off",
               "token_file": "off", "plain": "off", "trusted_proxy": "10.0.0.0/8",
@@ -71,7 +72,7 @@ struct ConfigurationFileTests {
         #""retain_bytes": "1.5G""#, #""workers": "function=2""#, #""workers": {"function": 65}"#,
         #""workers": {"function": 1.5}"#, #""config": "other.json""#,
         #""object_store": "traces""#, #""object_store": "s3://t/p""#, #""cell": "all""#,
-        #""cell": "a/b""#,
+        #""cell": "a/b""#, #""log_replica": "nats://a,b""#, #""log_replica": "a,b,c""#,
     ]) func noValue(member: String) {
         #expect(problems("{\n\(member)\n}").count == 1)
         #expect(problems("{\n\(member)\n}").first?.hasPrefix("c.json:2: ") == true)

@@ -213,7 +213,7 @@ struct EffectiveConfigurationTests {
             configuration.arguments(of: .router) == [
                 "--grpc", "127.0.0.1:50051", "--inactivity-timeout", "60", "--time-zone", "UTC",
                 "--default-semantics",
-                "neutracer",
+                "neutracer", "--cell", "default",
             ]
         )
     }

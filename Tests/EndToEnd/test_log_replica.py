@@ -1,12 +1,18 @@
 """A replicated log in real NATS servers: what was acknowledged is there, in its order, whatever server or owner dies."""
+import itertools
+import os
 import re
 import signal
 import subprocess
+import time
 
+import grpc
 import pytest
 
-from cluster import wait_until
+from cluster import Cluster, free_port, wait_until
 from nats_servers import NATS
+from outputs import records
+from traffic import RESOURCES, Traffic
 
 BLOCK_BYTES = 64 << 10
 
@@ -158,3 +164,84 @@ def test_servers_that_do_not_sync_are_refused(programs, tmp_path):
         assert "sync_interval: always" in done.stdout
     finally:
         servers.stop()
+
+
+# ---- A cluster whose log is replicated
+
+
+@pytest.fixture
+def cluster(programs, nats, tmp_path):
+    one = Cluster(tmp_path / "data", programs)
+    one.up("--log-replica", nats.url)
+    yield one
+    one.stop(check=False)
+
+
+def send(cluster, contract, batch):
+    """Sends until the batch is taken; returns the errors before."""
+    stub, errors = contract.services.TracerServiceStub(cluster.channel()), []
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            assert stub.SendTraceBatch(batch, timeout=40).success
+            return errors
+        except grpc.RpcError as error:
+            errors.append(error)
+            assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, error
+    raise AssertionError(f"not taken: {errors}")
+
+
+def test_a_cluster_acknowledges_what_a_quorum_has(nats, cluster, contract):
+    traffic, sequence = Traffic(contract.messages), itertools.count(1)
+
+    def batch():
+        return traffic.batch(client_id="one", sequence=next(sequence))
+
+    assert send(cluster, contract, batch()) == []
+    # A server that dies, and an election, is a slow call.
+    leader = wait_until(lambda: nats.leader("trace-log-default"), "the stream has a leader")
+    leader.kill()
+    assert send(cluster, contract, batch()) == []
+    other = next(server for server in nats.servers if server is not leader)
+    other.kill()
+    started, held = time.monotonic(), [batch(), batch()]
+    stub = contract.services.TracerServiceStub(cluster.channel())
+    for call in [stub.SendTraceBatch.future(one, timeout=60) for one in held]:
+        assert call.exception().code() == grpc.StatusCode.RESOURCE_EXHAUSTED, call
+        assert "quorum" in call.exception().details()
+    assert time.monotonic() - started < 25
+    for server in (leader, other):
+        server.start()
+    # The same batches again count once, although the log has one of them already.
+    for one in held:
+        send(cluster, contract, one)
+    cluster.run("finalize")
+    status = cluster.settled_status()
+    assert status["written_events"] == traffic.events
+    # One batch of the two was in the log when it was refused, and came again; the other one was not.
+    again = status["deduplicated_events"] + status["rejected_events"]
+    assert status["received_events"] == traffic.events + again and again > 0
+    for resource in RESOURCES:
+        found = [round(event["ts"]) for event in records(cluster.data, resource)]
+        assert sorted(found) == sorted(traffic.sent[resource]), resource
+
+
+def test_a_router_that_was_killed_goes_on_with_its_replica(nats, cluster, contract):
+    traffic = Traffic(contract.messages)
+    for sequence in range(1, 6):
+        send(cluster, contract, traffic.batch(client_id="one", sequence=sequence))
+        os.kill(wait_until(lambda: cluster.supervised_pid("router"), "the router runs"), signal.SIGKILL)
+    assert cluster.settled_status()["received_events"] == traffic.events
+
+
+def test_another_data_directory_is_refused(programs, nats, cluster, contract, tmp_path):
+    send(cluster, contract, Traffic(contract.messages).batch())
+    done = subprocess.run(
+        [programs / "trace-router", "--data", tmp_path / "other", "--grpc", f"127.0.0.1:{free_port()}",
+         "--log-replica", nats.url],
+        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 1
+    assert "another data directory" in done.stderr
+    # It has taken nothing over.
+    send(cluster, contract, Traffic(contract.messages, clock_us=1_770_000_000_000_000).batch())

@@ -317,4 +317,90 @@ import TraceModel
             }
         }
     }
+
+    // MARK: Copies
+
+    @Test func aCopyOfTheLogContinuesIt() throws {
+        try withDirectory { directory in
+            var copied: [UInt8] = []
+            for text in ["one", "two", "three"] {
+                var writer = try open(directory)
+                var group = LogGroup()
+                append(text, to: &group)
+                try writer.commit(
+                    &group,
+                    countsAt: { _ in LogCounts() },
+                    copy: { bytes, lsn in
+                        #expect(lsn == LSN(copied.count))
+                        copied += bytes
+                        return true
+                    },
+                    head: { $0.append("head") }
+                )
+                writer.close()
+            }
+            // Another disk has lost the end, or everything; the bytes come in pieces that are no records.
+            for kept in [0, 1] {
+                try withDirectory { other in
+                    if kept > 0 {
+                        let base = try directory.bases()[0]
+                        try FileSystem.copy(directory.file(base: base), to: other.file(base: base))
+                    }
+                    let end = try LogRecovery.run(other, salt: Self.salt) { _ in }.end
+                    var copy = try LogCopy(other, at: end)
+                    for start in stride(from: Int(end), to: copied.count, by: 77) {
+                        try copied[start..<min(start + 77, copied.count)].withUnsafeBytes {
+                            try copy.write($0)
+                        }
+                    }
+                    try copy.finish()
+                    #expect(copy.end == LSN(copied.count))
+                    #expect(try bodies(other) == ["one", "two", "three"])
+                    var writer = try open(other)
+                    try commit(["four"], to: &writer)
+                    writer.close()
+                    #expect(try bodies(other) == ["one", "two", "three", "four"])
+                }
+            }
+        }
+    }
+
+    @Test func aCopyMayGoBackToABeginOfARecord() throws {
+        try withDirectory { directory in
+            var copied: [UInt8] = []
+            var writer = try open(directory)
+            for text in ["one", "two"] {
+                var group = LogGroup()
+                append(text, to: &group)
+                try writer.commit(
+                    &group,
+                    countsAt: { _ in LogCounts() },
+                    copy: { bytes, _ in
+                        copied += bytes
+                        return true
+                    },
+                    head: { $0.append("head") }
+                )
+            }
+            writer.close()
+            try withDirectory { other in
+                var copy = try LogCopy(other, at: 0)
+                try copied.withUnsafeBytes { try copy.write($0) }
+                copy.move(to: 0)
+                try copied.dropLast(20).withUnsafeBytes { try copy.write($0) }
+                try copied.suffix(20).withUnsafeBytes { try copy.write($0) }
+                try copy.finish()
+                #expect(try bodies(other) == ["one", "two"])
+            }
+        }
+    }
+
+    @Test func bytesThatAreNoLogAreNotCopied() throws {
+        try withDirectory { directory in
+            var copy = try LogCopy(directory, at: 0)
+            #expect(throws: SystemError.self) {
+                try [UInt8](repeating: 7, count: 200).withUnsafeBytes { try copy.write($0) }
+            }
+        }
+    }
 }

@@ -29,14 +29,16 @@ import TraceModel
 
         init(
             _ state: RouterState = RouterState(slotMap: SlotMap(workers: [:])),
-            logBudgetBytes: Int = .max
+            logBudgetBytes: Int = .max,
+            isReplicated: Bool = false
         ) {
             plan = CommitPlan(
                 state: state,
                 totals: LogCounts(),
                 logBudgetBytes: logBudgetBytes,
                 stems: StemClock(zone: TimeZoneRules(name: "UTC")),
-                now: CommitPlanTests.start
+                now: CommitPlanTests.start,
+                isReplicated: isReplicated
             )
         }
 
@@ -101,6 +103,10 @@ import TraceModel
                     }
                     steps.append("write " + types.joined(separator: " "))
                     wrote(group)
+                case .replicate:
+                    steps.append("replicate")
+                    plan.replicated(to: log.upperBound, problem: nil)
+                case .refuseQueued: steps.append("refuse queued")
                 case .answer(let group):
                     steps.append("answer \(group.tickets.count)")
                     group.tickets = []
@@ -492,6 +498,7 @@ import TraceModel
                         }
                         bench.wrote(group)
                     }
+                case .replicate, .refuseQueued: Issue.record("the log is not replicated")
                 case .answer(let group): group.tickets = []
                 case .finish(let end):
                     isOver = true
@@ -503,5 +510,75 @@ import TraceModel
         let totals = bench.plan.totals
         #expect(totals.acceptedTotal == UInt64(accepted))
         #expect(totals.acceptedTotal + totals.deduplicated + totals.rejected == UInt64(received))
+    }
+
+    // MARK: Replicated log
+
+    @Test func aReplicatedGroupIsAnsweredOnceAQuorumHasIt() throws {
+        var bench = Bench(isReplicated: true)
+        let group = bench.group(3, 4)
+        bench.plan.take(group, now: bench.now)
+        guard case .write = bench.next() else {
+            Issue.record("it is not written")
+            return
+        }
+        bench.wrote(group)
+        for lsn in [0, group.end - 1] {
+            bench.plan.replicated(to: lsn, problem: nil)
+            // The queue is checked beside it.
+            if case .refuseQueued = bench.next() {}
+            guard case .replicate = bench.next() else {
+                Issue.record("it goes on with a quorum at \(lsn)")
+                return
+            }
+        }
+        bench.plan.replicated(to: group.end, problem: nil)
+        guard case .answer(let answered) = bench.next() else {
+            Issue.record("it is not answered")
+            return
+        }
+        #expect(answered.tickets.count == 2)
+    }
+
+    @Test func callsThatWaitForAQuorumAreRefusedAndTheirEventsCount() throws {
+        var bench = Bench(isReplicated: true)
+        let group = bench.group(3)
+        bench.plan.take(group, now: bench.now)
+        guard case .write = bench.next() else {
+            Issue.record("it is not written")
+            return
+        }
+        bench.wrote(group)
+        let hold = Int64(Limits.replicaHoldSeconds) * Self.second
+        bench.now += hold - 1
+        guard case .refuseQueued(_, _, let time) = bench.next() else {
+            Issue.record("calls in the queue are held for ever")
+            return
+        }
+        #expect(time == bench.now - hold + Self.hold)
+        guard case .replicate = bench.next() else {
+            Issue.record("the call is refused too early")
+            return
+        }
+        bench.now += 1
+        bench.plan.replicated(to: 0, problem: "no leader")
+        guard case .refuse(let refusal) = bench.next() else {
+            Issue.record("the call is held for ever")
+            return
+        }
+        #expect(refusal.reason == "no_quorum")
+        #expect(refusal.error.message.contains("no leader"))
+        #expect(refusal.batches == 1)
+        #expect(refusal.keys.isEmpty)
+        #expect(bench.plan.obstacle == .noQuorum)
+        bench.plan.replicated(to: group.end, problem: nil)
+        guard case .finish(let end) = bench.next() else {
+            Issue.record("the group is not routed")
+            return
+        }
+        #expect(end.outcome == .durable)
+        #expect(bench.plan.obstacle == nil)
+        #expect(bench.plan.totals.acceptedTotal == 3)
+        #expect(bench.plan.totals.rejected == 0)
     }
 }

@@ -157,7 +157,8 @@ import ZeroMQ
                     )
                 case .answer(let group): group.tickets = []
                 case .finish(let end): return end.group
-                case .report, .refuse, .wait: throw TraceError(.unreachable, "not committed")
+                case .report, .refuse, .replicate, .refuseQueued, .wait:
+                    throw TraceError(.unreachable, "not committed")
                 }
             }
         }

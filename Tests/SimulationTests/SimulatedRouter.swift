@@ -222,6 +222,8 @@ final class SimulatedRouter: RoutingPort {
                 try tell(.writing(waiting, deadLettered: events))
                 guard try write(group, counts) else { return try tell(.notWritten) }
                 try tell(.written)
+            case .replicate, .refuseQueued:
+                preconditionFailure("the simulated log is not replicated")
             case .answer(let group):
                 try tell(.answered(group.tickets.map(Answer.init)))
                 group.tickets.removeAll(keepingCapacity: true)

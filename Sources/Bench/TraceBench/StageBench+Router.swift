@@ -31,7 +31,7 @@ extension StageBench {
                 from: batch
             )
             if group.offsets.count == Self.groupBatches {
-                try writer.commit(&group, countsAt: { _ in LogCounts() }, head: { _ in })
+                try unsafe writer.commit(&group, countsAt: { _ in LogCounts() }, head: { _ in })
                 group.removeAll(keeping: 64 << 20)
                 try writer.trim(below: writer.end)
             }

@@ -51,6 +51,10 @@ package struct LogWriter: ~Copyable {
         bases = recovery.bases.filter { $0 != recovery.end } + [recovery.end]
     }
 
+    /// Takes bytes of the log that are written and not synced yet, and their LSN. Returns whether somebody else may have
+    /// them from now on, so that they cannot be taken back.
+    package typealias Copy = (UnsafeRawBufferPointer, LSN) -> Bool
+
     /// Seals the group, writes it at once, and syncs. The records are durable when it returns. `countsAt(i)` are the
     /// totals once the group's record i is in the log, `head` appends the contents of a new file's head.
     /// - Throws: `SystemError`. Out of space leaves the log unchanged, so that the caller may retry later. After any
@@ -58,6 +62,7 @@ package struct LogWriter: ~Copyable {
     package mutating func commit(
         _ group: inout LogGroup,
         countsAt: (Int) -> LogCounts,
+        copy: Copy = { _, _ in false },
         head: (inout RawBuffer) -> Void
     ) throws(SystemError) {
         precondition(!group.isEmpty, "an empty group is not written")
@@ -66,7 +71,7 @@ package struct LogWriter: ~Copyable {
             try syncHead()
             try roll(toFit: bytes)
         }
-        if end == base { try writeHead(head) }
+        if end == base { try unsafe writeHead(head, copy) }
         let sealed = group.seal(
             from: end,
             previousCRC: chain,
@@ -74,6 +79,7 @@ package struct LogWriter: ~Copyable {
             durable: durable,
             counts: countsAt
         )
+        var isCopied = false
         do throws(SystemError) {
             let place = Int(end - base)
             // Padded to a whole block, as the kernel would have to read a partial one from the disk first.
@@ -81,10 +87,15 @@ package struct LogWriter: ~Copyable {
             let room = max(0, capacity - place - bytes)
             let padding = begun == 0 ? 0 : min(File.blockBytes - begun, room)
             try unsafe file.write(group.bytes(padding: padding), at: place)
+            isCopied = unsafe copy(group.buffer.bytes, end)
             try file.syncData()
             try checkFile()
         } catch {
-            if error.isOutOfSpace { try forgetWritten() }
+            guard error.isOutOfSpace else { throw error }
+            guard !isCopied else {
+                throw SystemError(errno: EIO, call: error.call, subject: error.subject)
+            }
+            try forgetWritten()
             throw error
         }
         counts = countsAt(group.offsets.count - 1)
@@ -98,6 +109,7 @@ package struct LogWriter: ~Copyable {
         _ group: inout LogGroup,
         ahead written: consuming AheadFile,
         countsAt: (Int) -> LogCounts,
+        copy: Copy = { _, _ in false },
         head: (inout RawBuffer) -> Void
     ) throws(SystemError) {
         var ahead = written
@@ -106,7 +118,7 @@ package struct LogWriter: ~Copyable {
         guard ahead.hasRoom(forHead: body.count), ahead.place + group.byteCount <= ahead.capacity
         else {
             ahead.discard()
-            return try commit(&group, countsAt: countsAt, head: head)
+            return try unsafe commit(&group, countsAt: countsAt, copy: copy, head: head)
         }
         try syncHead()
         var headGroup = unsafe headGroup(
@@ -129,6 +141,8 @@ package struct LogWriter: ~Copyable {
             durable: durable,
             counts: countsAt
         )
+        _ = unsafe copy(headGroup.buffer.bytes, end)
+        _ = unsafe copy(group.buffer.bytes, end + LSN(ahead.place))
         do throws(SystemError) {
             try unsafe ahead.complete(head: headGroup.buffer.bytes, &group)
             // May replace an empty file of this name, if the log has only started one. The rename need not be durable:
@@ -259,7 +273,10 @@ package struct LogWriter: ~Copyable {
     }
 
     /// Writes the first record of a file; it becomes durable together with the group after it.
-    private mutating func writeHead(_ fill: (inout RawBuffer) -> Void) throws(SystemError) {
+    private mutating func writeHead(
+        _ fill: (inout RawBuffer) -> Void,
+        _ copy: Copy
+    ) throws(SystemError) {
         var body = RawBuffer()
         fill(&body)
         var group = unsafe headGroup(body.bytes, payloadBytes: body.count, fileBytes: capacity)
@@ -272,6 +289,7 @@ package struct LogWriter: ~Copyable {
             counts: { _ in totals }
         )
         try unsafe file.write(group.buffer.bytes, at: 0)
+        _ = unsafe copy(group.buffer.bytes, end)
         chain = sealed
         end += LSN(group.byteCount)
     }

@@ -12,6 +12,7 @@ package enum ClusterPaths {
     package static let aggregatorCheckpoints = "\(checkpoints)/aggregator."
     /// End of the log as of the last write (`LogEnd`).
     package static let logEnd = "\(checkpoints)/router.end"
+    package static let routerReplica = "\(checkpoints)/router.replica"
     /// A loss of log data that waits for the operator's decision, and one that was accepted (`LogLoss`).
     package static let logLoss = "\(log)/loss"
     package static let acceptedLogLoss = "\(log)/loss.accepted"

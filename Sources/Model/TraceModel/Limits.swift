@@ -77,6 +77,8 @@
     package static let routerEndSeconds = 10
     /// Time that a call is held before it is answered with `RESOURCE_EXHAUSTED`.
     package static let callHoldSeconds = 5
+    /// The same for a call that waits for the log's replica, where electing a leader takes up to nine seconds.
+    package static let replicaHoldSeconds = 15
     /// A call fails if its connection receives nothing of its message for this long.
     package static let receiveSeconds = 60
 
@@ -589,6 +591,7 @@
     /// Traps at the first start if the limits contradict one another.
     package static func assertRelations() {
         precondition(messageBytesMax < logRecordBytesMax)
+        precondition(callHoldSeconds < replicaHoldSeconds)
         precondition(logRecordBytesMax < fabricMessageBytesMax)
         precondition(clusterMessageBytesMax < fabricMessageBytesMax)
         precondition(messageBytesMax < ingestBytesMax)

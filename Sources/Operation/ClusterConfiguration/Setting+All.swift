@@ -231,12 +231,23 @@ extension Setting {
             """
         ),
         Setting(
+            "log_replica",
+            .logReplicaOrOff,
+            standard: "off",
+            variable: "LOG_REPLICA",
+            readers: [.router],
+            """
+            Acknowledge a batch only once a quorum of these NATS servers (2.15 or later, with "sync_interval: always") has it on \
+            its disks too; the stream is trace-log-CELL.
+            """
+        ),
+        Setting(
             "cell",
             .name,
             standard: "default",
             variable: "CELL",
-            readers: [.aggregator],
-            "The cluster's name among those that share an object store."
+            readers: [.router, .aggregator],
+            "The cluster's name among those that share an object store or NATS servers."
         ),
         Setting(
             "retain_age",

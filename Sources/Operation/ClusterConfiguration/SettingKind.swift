@@ -34,6 +34,8 @@ package enum SettingKind: Sendable {
     case file
     /// `s3://BUCKET/PREFIX`, or `off`.
     case objectStoreOrOff
+    /// Addresses of NATS servers, or `off`.
+    case logReplicaOrOff
     /// A name that can stand in a path: letters, digits, `-`, `_` and `.`.
     case name
     /// An existing file whose path has no spaces, or `off`.
@@ -62,6 +64,8 @@ package enum SettingKind: Sendable {
         case .file: "a file that is there"
         case .objectStoreOrOff:
             "a bucket and a prefix of letters, digits, -, _ and ., as s3://traces/production, or off"
+        case .logReplicaOrOff:
+            "\(ReplicaAddresses.countMin) or more NATS servers, as nats://a,b:4222,c?monitor=8222, or off"
         case .name: "a name of letters, digits, -, _ and ., other than all"
         case .fileOrOff: "a file that is there, with no space in its path, or off"
         case .addressRanges: "addresses or networks, as 10.0.0.5,10.1.0.0/16, or off"
@@ -85,6 +89,7 @@ package enum SettingKind: Sendable {
         case .sizeAtLeast: "SIZE"
         case .file: "FILE"
         case .objectStoreOrOff: "s3://BUCKET/PREFIX|off"
+        case .logReplicaOrOff: "nats://HOST,HOST,HOST|off"
         case .name: "NAME"
         case .fileOrOff: "FILE|off"
         case .addressRanges: "ADDR,…|off"
@@ -120,6 +125,8 @@ package enum SettingKind: Sendable {
         case .file: return FileSystem.realPath(word).map { .text($0) }
         case .objectStoreOrOff:
             return word == "off" ? .text(word) : ObjectStoreAddress(word).map { .text("\($0)") }
+        case .logReplicaOrOff:
+            return word == "off" ? .text(word) : ReplicaAddresses(word).map { .text("\($0)") }
         case .name: return ObjectStoreAddress.isName(word) && word != "all" ? .text(word) : nil
         case .fileOrOff:
             if word == "off" { return .text(word) }

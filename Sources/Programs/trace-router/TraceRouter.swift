@@ -41,7 +41,15 @@ import TraceModel
 
     @Flag(help: "\(Setting["require_host_identity"].help)") var requireHostIdentity = false
 
+    @Option(help: "\(Setting["log_replica"].help) Default: none.") var logReplica: String?
+
+    @Option(help: "\(Setting["cell"].help)") var cell = Setting["cell"].standard
+
     func validate() throws {
+        if let logReplica, logReplica != "off", ReplicaAddresses(logReplica) == nil {
+            let kind = Setting["log_replica"].kind
+            throw ValidationError("--log-replica takes \(kind.expectation), not \(logReplica)")
+        }
         guard trustedProxy.map({ AddressRange.list($0) != nil }) ?? true else {
             throw ValidationError(
                 "--trusted-proxy takes \(Setting["trusted_proxy"].kind.expectation)"
@@ -79,7 +87,8 @@ import TraceModel
                 logBudgetBytes: logBudget > 0 ? logBudget : nil,
                 defaultSemantics: Semantics(name: defaultSemantics) ?? .neutracer,
                 trustedProxies: trustedProxy.flatMap { AddressRange.list($0) } ?? [],
-                requiresHostIdentity: requireHostIdentity
+                requiresHostIdentity: requireHostIdentity,
+                replica: logReplica.flatMap { ReplicaAddresses($0) }.map { ($0, cell) }
             )
             let ending = try Router(configuration: configuration, logger: logger).run()
             if case .inactivity = ending { throw ExitCode(3) }

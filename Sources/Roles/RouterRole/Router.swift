@@ -3,6 +3,7 @@ import GRPCServices
 import GRPCTransport
 import Glibc
 import IngestLog
+import LogReplica
 package import Logging
 package import SystemIO
 import TraceMetrics
@@ -28,6 +29,8 @@ package final class Router {
         package var trustedProxies: [AddressRange]
         /// Whether a batch's host has to be the name in its client's certificate.
         package var requiresHostIdentity: Bool
+        /// Where the log is replicated to, and the log's name there; nil if it is not.
+        package var replica: (addresses: ReplicaAddresses, name: String)?
 
         package init(
             address: String,
@@ -37,7 +40,8 @@ package final class Router {
             logBudgetBytes: Int?,
             defaultSemantics: Semantics,
             trustedProxies: [AddressRange] = [],
-            requiresHostIdentity: Bool = false
+            requiresHostIdentity: Bool = false,
+            replica: (addresses: ReplicaAddresses, name: String)? = nil
         ) {
             self.address = address
             self.workers = workers
@@ -47,6 +51,7 @@ package final class Router {
             self.defaultSemantics = defaultSemantics
             self.trustedProxies = trustedProxies
             self.requiresHostIdentity = requiresHostIdentity
+            self.replica = replica
         }
     }
 
@@ -90,13 +95,16 @@ package final class Router {
             )
         }
         try HashSecret.ensure { logger.warning("\($0)") }
-        var recovered: RouterRecovery
-        do {
-            recovered = try RouterRecovery.start(
+        func recover() throws -> RouterRecovery {
+            try RouterRecovery.start(
                 salt: data.salt,
                 fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)),
                 logger: logger
             )
+        }
+        var recovered: RouterRecovery
+        do {
+            recovered = try recover()
         } catch let lost as RouterLost {
             try unsafe Array("\(lost)\n".utf8).withUnsafeBytes {
                 try unsafe FileSystem.publish(ClusterPaths.routerLost, $0)
@@ -104,12 +112,16 @@ package final class Router {
             throw lost
         }
         try FileSystem.remove(ClusterPaths.routerLost)
+        let replication = try replicate(data, &recovered, recover: recover)
         var writer = try LogWriter(
             directory: LogDirectory(path: ClusterPaths.log),
             salt: data.salt,
             recovery: recovered.log
         )
-        try recovered.report(in: &writer)
+        try unsafe recovered.report(in: &writer) { bytes, lsn in
+            unsafe replication?.append(bytes, lsn: lsn)
+            return replication != nil
+        }
         let slotMap = CurrentSlotMap(recovered.state.slotMap)
         try DeadLetterRecovery.run(
             recovered.state.verdicts,
@@ -146,6 +158,7 @@ package final class Router {
             stems: StemClock(zone: zone),
             context: context,
             endFile: openEndFile(data),
+            replication: replication,
             logger: logger
         )
         let coordinator = DeadLetterCoordinator(
@@ -202,6 +215,19 @@ package final class Router {
         withExtendedLifetime(lock) {}
         withExtendedLifetime(directory) {}
         return ending
+    }
+
+    /// Takes over the log's replica; nil if there is none. Waits as long as no quorum of its servers answers. `recover` reads
+    /// the log anew.
+    private func replicate(
+        _ data: DataDirectory,
+        _ recovered: inout RouterRecovery,
+        recover: () throws -> RouterRecovery
+    ) throws -> Replication? {
+        guard let (addresses, name) = configuration.replica else { return nil }
+        let replica = try ReplicaStart.connect(addresses, name: name, logger: logger)
+        var start = try ReplicaStart(replica, salt: data.salt, logger: logger)
+        return try start.takeOver(&recovered, recover: recover)
     }
 
     /// Returns nil if the file cannot be written: a loss of the log's end is then not detected in all cases.

@@ -18,6 +18,8 @@ struct AdmissionGate {
     enum Obstacle: String, Sendable {
         case logBudget = "log_budget"
         case diskSpace = "disk_space"
+        /// The log's replica acknowledges nothing.
+        case noQuorum = "no_quorum"
     }
 
     let logBudgetBytes: Int
@@ -120,6 +122,7 @@ struct AdmissionGate {
                 "The ingest log has reached its budget of \(logBudgetBytes) bytes\(place)",
                 remedy: "`tracectl skip \(worker) --to \(end)` sets aside what the worker lacks"
             )
+        case .noQuorum: return Self.withoutQuorum(nil)
         case .diskSpace:
             return TraceError(
                 .exhausted,
@@ -128,5 +131,16 @@ struct AdmissionGate {
                 remedy: "Batches are taken again once there is room"
             )
         }
+    }
+
+    /// Returns the error for a sender whose batch is not on a quorum's disks. `problem` says why.
+    static func withoutQuorum(_ problem: String?) -> TraceError {
+        TraceError(
+            .exhausted,
+            "No quorum of the log's replicas acknowledges the batch"
+                + (problem.map { ": \($0)" } ?? ""),
+            remedy:
+                "Send it again later: with client_id and sequence it counts once, even if it was stored"
+        )
     }
 }

@@ -121,16 +121,22 @@ final class CommitGroup: @unchecked Sendable {
     /// Removes the batches whose calls have been held for the maximum time, with their records. If that ends a stream,
     /// its later batches are removed too: the client sends unanswered batches again. O(group) if there are any.
     func takeOverdue(at now: Int64) -> Removed {
-        var ended: Set<ObjectIdentifier> = []
-        var isAny = false
-        for ticket in tickets where ticket.hold.isOver(at: now) {
-            isAny = true
-            if let stream = ticket.endingStream { ended.insert(stream) }
-        }
-        guard isAny else { return Removed() }
-        return remove {
-            $0.hold.isOver(at: now) || $0.endingStream.map { ended.contains($0) } ?? false
-        }
+        guard tickets.contains(where: { $0.hold.isOver(at: now) }) else { return Removed() }
+        return remove(where: overdue(at: now))
+    }
+
+    /// Returns whether a ticket's call has been held for the maximum time, or the stream of one that has was ended by it.
+    private func overdue(at now: Int64) -> (AckTicket) -> Bool {
+        let ended = Set(tickets.lazy.filter { $0.hold.isOver(at: now) }.compactMap(\.endingStream))
+        return { $0.hold.isOver(at: now) || $0.endingStream.map { ended.contains($0) } ?? false }
+    }
+
+    /// Removes the tickets of calls that have been held for the maximum time, and of the later batches of streams that
+    /// this ends. Their records stay, because they are in the log.
+    func takeOverdueTickets(at now: Int64) -> [AckTicket] {
+        let isOverdue = overdue(at: now)
+        defer { tickets.removeAll(where: isOverdue) }
+        return tickets.filter(isOverdue)
     }
 
     /// Removes batches: their tickets, records, and events. Records that are not batches stay, behind the remaining

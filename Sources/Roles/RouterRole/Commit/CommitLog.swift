@@ -37,18 +37,26 @@ struct CommitLog: ~Copyable {
     var range: Range<LSN> { writer.begin..<writer.end }
 
     /// Writes and syncs a group, and returns the log's end before and after it. `counts` contains the totals as of each
-    /// of its records; `head` fills the head of a file that begins with the group.
+    /// of its records; `copy` takes what is written before it is synced; `head` fills the head of a file that begins with
+    /// the group.
     /// - Throws: `SystemError`. If the disk is full, the log is unchanged; after any other error its state is unknown.
     mutating func write(
         _ group: CommitGroup,
         counts: [LogCounts],
+        copy: LogWriter.Copy = { _, _ in false },
         head: (inout RawBuffer) -> Void
     ) throws(SystemError) -> Range<LSN> {
         let begin = writer.end
         if let ahead = group.takeAhead() {
-            try unsafe writer.commit(&group.log, ahead: ahead, countsAt: { counts[$0] }, head: head)
+            try unsafe writer.commit(
+                &group.log,
+                ahead: ahead,
+                countsAt: { counts[$0] },
+                copy: copy,
+                head: head
+            )
         } else {
-            try unsafe writer.commit(&group.log, countsAt: { counts[$0] }, head: head)
+            try unsafe writer.commit(&group.log, countsAt: { counts[$0] }, copy: copy, head: head)
         }
         return begin..<writer.end
     }

@@ -16,6 +16,9 @@ import TraceTime
 ///                         │           retrying ──given up─────┤
 ///                         └──────nothing to write─────────────┘
 ///
+/// Where the log is replicated, a group that was written waits in `replicating` until a quorum has it too. Its calls are
+/// refused one by one meanwhile, and so are those in the queue, but the group stays: it is in the log.
+///
 /// While batches cannot be taken or written, the current group waits here and later calls wait in the queue. Each call
 /// waits for the time of its `CallHold` and is then refused on its own, whichever group it is in. So a wait here ends
 /// at the latest with the hold of the group's youngest call, and the calls in the queue are younger.
@@ -33,6 +36,10 @@ struct CommitPlan {
         /// Write and sync the group, then call `wrote` or `failed`. `counts` contains the totals as of each of its
         /// records.
         case write(CommitGroup, counts: [LogCounts])
+        /// Let the replica go on for a short time, then call `replicated`.
+        case replicate
+        /// Refuse the calls in the queue that have been held for the maximum time as of `time`.
+        case refuseQueued(reason: String, error: TraceError, time: Int64)
         /// Answer the calls that wait for the group, and remove them from it.
         case answer(CommitGroup)
         /// The group is done.
@@ -104,6 +111,8 @@ struct CommitPlan {
         case idle
         case admitting
         case writing
+        /// It is on this disk, and perhaps not on a quorum's.
+        case replicating
         /// The disk was full.
         case retrying(SystemError)
         case answering(Outcome)
@@ -140,6 +149,12 @@ struct CommitPlan {
     /// Free bytes that the disk needed for the last group to be taken; `Int.max` before the first one.
     private(set) var freeBytesMin = Int.max
 
+    /// Whether groups count only once a quorum has them too. Below this LSN a quorum has everything.
+    private let isReplicated: Bool
+    private var replicatedEnd: LSN = 0
+    /// Why the replica stores nothing, and when the queue's calls were refused last.
+    private var replicaProblem: String?
+    private var lastQueueCheck: Int64 = 0
     private let faults: RouterFaults
     private let stems: StemClock
     private var planner: WindowPlanner
@@ -154,6 +169,10 @@ struct CommitPlan {
     private var lastEvents: Int64
 
     private static let second: Int64 = 1_000_000_000
+    /// How much longer than others a call is held that waits for the replica.
+    private static let replicaHold =
+        Int64(Limits.replicaHoldSeconds - Limits.callHoldSeconds) * second
+    private static let queueCheckInterval = second / 10
     /// Time after the last batch during which ticks continue, so that state that waits for time to pass is updated.
     private static let quietNanoseconds: Int64 = 60 * second
 
@@ -168,8 +187,10 @@ struct CommitPlan {
         logBudgetBytes: Int = .max,
         stems: StemClock,
         now: Int64,
+        isReplicated: Bool = false,
         faults: RouterFaults = []
     ) {
+        self.isReplicated = isReplicated
         self.state = state
         self.totals = totals
         self.stems = stems
@@ -235,6 +256,10 @@ struct CommitPlan {
                 let counts = counts(of: group)
                 hand?.totals = counts[counts.count - 1]
                 return .write(group, counts: counts)
+            case .replicating:
+                guard replicatedEnd >= group.end else { return replicate(group, now: look().now) }
+                obstacle = nil
+                phase = .answering(.durable)
             case .retrying(let error):
                 let now = look().now
                 let refusal = refuseOverdue(in: group, as: "disk_full", at: now) { _ in
@@ -270,6 +295,43 @@ struct CommitPlan {
             verdicts: hand.verdicts,
             areVerdictsDurable: outcome != .givenUp || faults.contains(.verdictBeforeCommit)
         )
+    }
+
+    // MARK: Replication
+
+    /// Returns the action while a quorum may not have the group. Calls are held for longer than usual, as electing a leader
+    /// takes seconds.
+    private mutating func replicate(_ group: CommitGroup, now: Int64) -> Action {
+        let time = now - Self.replicaHold
+        let error = AdmissionGate.withoutQuorum(replicaProblem)
+        let reason = AdmissionGate.Obstacle.noQuorum.rawValue
+        let overdue = group.takeOverdueTickets(at: time)
+        if !overdue.isEmpty {
+            obstacle = .noQuorum
+            // Their events are in the log, so they count as accepted.
+            return .refuse(
+                Refusal(
+                    reason: reason,
+                    error: error,
+                    tickets: overdue,
+                    keys: [],
+                    batches: overdue.count { ticket in
+                        if case .refused = ticket.outcome { false } else { true }
+                    }
+                )
+            )
+        }
+        if now - lastQueueCheck >= Self.queueCheckInterval {
+            lastQueueCheck = now
+            return .refuseQueued(reason: reason, error: error, time: time)
+        }
+        return .replicate
+    }
+
+    /// Notes that a quorum has everything below `lsn`, and why it does not get more.
+    mutating func replicated(to lsn: LSN, problem: String?) {
+        replicatedEnd = lsn
+        replicaProblem = problem
     }
 
     // MARK: Admission
@@ -498,7 +560,7 @@ struct CommitPlan {
         if group.holdsBatches { lastEvents = hand.completed }
         Self.count(group, in: &planner, now: hand.completed)
         if let barrier = hand.barrier { planner.closed(next: barrier.slotMap, now: hand.completed) }
-        phase = .answering(.durable)
+        phase = isReplicated ? .replicating : .answering(.durable)
     }
 
     /// Notes that the group was not written. If the disk was full, it is retried after a wait. Returns false after any

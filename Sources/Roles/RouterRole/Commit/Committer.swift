@@ -1,6 +1,7 @@
 import ActivityMonitoring
 import Glibc
 import IngestLog
+import LogReplica
 import Logging
 import SystemIO
 import TraceModel
@@ -15,11 +16,17 @@ final class Committer: @unchecked Sendable {
     private let context: RouterContext
     private var log: CommitLog
     private var plan: CommitPlan
+    /// The log's copy on other machines; nil if it is not replicated.
+    private let replication: Replication?
     private var freeSpace = FreeSpace()
     private var refusals: RefusalReport
     private var diskWait = Recurrence()
     private var trimFailure = Recurrence()
+    private var replicaFailure = Recurrence()
+    private var replicaTrimFailure = Recurrence()
 
+    /// How long the replica goes on between two decisions.
+    private static let replicaNanoseconds: Int64 = 50_000_000
     /// Interval of retries while there is no space.
     private static let retryMicroseconds: UInt32 = 100_000
 
@@ -34,8 +41,10 @@ final class Committer: @unchecked Sendable {
         stems: StemClock,
         context: RouterContext,
         endFile: consuming LogEndFile? = nil,
+        replication: Replication? = nil,
         logger: Logger
     ) {
+        self.replication = replication
         self.queue = queue
         self.fabric = fabric
         self.logger = logger
@@ -49,13 +58,15 @@ final class Committer: @unchecked Sendable {
             pending: pending,
             logBudgetBytes: context.logBudgetBytes,
             stems: stems,
-            now: WallClock.monotonic()
+            now: WallClock.monotonic(),
+            isReplicated: replication != nil
         )
         context.uncertainEvents = state.uncertainEvents
         log = CommitLog(writer, endFile: endFile, state: state, logger: logger)
     }
 
-    /// Runs until the queue has ended; everything taken is durable then.
+    /// Runs until the queue has ended; everything taken is durable then, though not on the replica's disks if no quorum
+    /// of it answers.
     func run() {
         while case .group(let group, let requests, let verdicts) = queue.take(
             deadline: plan.deadline
@@ -70,15 +81,16 @@ final class Committer: @unchecked Sendable {
                 now: now
             )
             trim()
-            carryOut()
+            guard carryOut() else { return log.close() }
         }
         let now = WallClock.monotonic()
-        if plan.takeUncounted(now: now, arrival: WallClock.now()) { carryOut() }
+        if plan.takeUncounted(now: now, arrival: WallClock.now()) { _ = carryOut() }
         log.close()
     }
 
-    /// Carries out the plan's actions until the current group is done.
-    private func carryOut() {
+    /// Carries out the plan's actions until the current group is done. Returns false if it is left as it is, because the
+    /// process has to end.
+    private func carryOut() -> Bool {
         while true {
             let action = plan.next(look)
             context.obstacle = plan.obstacle
@@ -90,8 +102,13 @@ final class Committer: @unchecked Sendable {
                 usleep(Self.retryMicroseconds)
                 trim()
             case .write(let group, let counts): write(group, counts)
+            case .replicate: guard replicate() else { return false }
+            case .refuseQueued(let reason, let error, let time):
+                refuse(queue.takeOverdue(at: time, error), reason, error)
             case .answer(let group): pay(group)
-            case .finish(let end): return conclude(end)
+            case .finish(let end):
+                conclude(end)
+                return true
             }
         }
     }
@@ -111,7 +128,7 @@ final class Committer: @unchecked Sendable {
     private func write(_ group: CommitGroup, _ counts: [LogCounts]) {
         let started = WallClock.monotonic()
         do throws(SystemError) {
-            let range = try log.write(group, counts: counts) { buffer in
+            let range = try unsafe log.write(group, counts: counts, copy: copy) { buffer in
                 plan.state.encodeHead(into: &buffer)
                 context.logHeadBytes = buffer.count
             }
@@ -138,6 +155,43 @@ final class Committer: @unchecked Sendable {
         }
     }
 
+    /// Sends bytes of the log to the replica, before they are synced here.
+    private func copy(_ bytes: UnsafeRawBufferPointer, _ lsn: LSN) -> Bool {
+        guard let replication else { return false }
+        unsafe replication.append(bytes, lsn: lsn)
+        // Its end is found when the group is waited for.
+        _ = replication.run(until: 0)
+        return true
+    }
+
+    /// Lets the replica go on for a short time. Returns false if it stores nothing, and the process is asked to end: the
+    /// next start sends what the replica lacks.
+    private func replicate() -> Bool {
+        guard let replication else { return true }
+        let deadline = WallClock.monotonic() + Self.replicaNanoseconds
+        if let ending = replication.run(until: deadline) {
+            logger.critical(
+                "The replicated log is another router's; ending, as nothing may be acknowledged any more",
+                metadata: ["why": "\(ending)", "epoch": "\(replication.epoch)"]
+            )
+            exit(1)
+        }
+        plan.replicated(to: replication.safe, problem: replication.problem)
+        guard let problem = replication.problem else {
+            if replication.waitingBytes == 0, replicaFailure.isOver() {
+                logger.info("The log's replica acknowledges again")
+            }
+            return true
+        }
+        if replicaFailure.isNew(problem) {
+            logger.warning(
+                "The log's replica acknowledges nothing",
+                metadata: ["why": "\(problem)"]
+            )
+        }
+        return !queue.hasEnded
+    }
+
     /// Completes a group: answers its requests (barriers that were not written are requested again), and hands it to
     /// the fabric if it is durable.
     private func conclude(_ end: CommitPlan.Conclusion) {
@@ -159,10 +213,18 @@ final class Committer: @unchecked Sendable {
             guard try log.trim(below: fabric.trimmableLSN) else { return }
             context.logBegin = log.range.lowerBound
             plan.trimmed(below: log.range.lowerBound)
+            trimReplica()
             _ = trimFailure.isOver()
         } catch {
             guard trimFailure.isNew("\(error)") else { return }
             logger.warning("An old log file could not be removed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func trimReplica() {
+        do throws(ReplicaError) { try replication?.trim(below: log.range.lowerBound) } catch {
+            guard replicaTrimFailure.isNew("\(error)") else { return }
+            logger.warning("The replicated log is not trimmed", metadata: ["error": "\(error)"])
         }
     }
 
@@ -179,6 +241,20 @@ final class Committer: @unchecked Sendable {
         let now = WallClock.monotonic()
         context.ackLatency.record(nanoseconds: tickets.lazy.map { now - $0.arrival })
         context.waitingChanged(by: -tickets.reduce(0) { $0 + $1.bytes })
+    }
+
+    /// Refuses calls that were removed from the queue.
+    private func refuse(_ tickets: [AckTicket], _ reason: String, _ error: TraceError) {
+        guard !tickets.isEmpty else { return }
+        refuse(
+            CommitPlan.Refusal(
+                reason: reason,
+                error: error,
+                tickets: tickets,
+                keys: [],
+                batches: tickets.count
+            )
+        )
     }
 
     private func refuse(_ refusal: CommitPlan.Refusal) {

@@ -166,6 +166,9 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
+    /// Whether no more batches will follow.
+    var hasEnded: Bool { condition.withLock { isEnded } }
+
     private func wakeCommitter() { if isCommitterWaiting { condition.signal() } }
 
     // MARK: The committer's side
@@ -247,6 +250,31 @@ final class IngestQueue: @unchecked Sendable {
             }
             return count
         }
+    }
+
+    /// Removes the batches whose calls have been held for the maximum time, and forgets them, while the committer cannot take
+    /// a group. Returns their tickets, to be refused with `error` as the duplicates of them are.
+    func takeOverdue(at now: Int64, _ error: TraceError) -> [AckTicket] {
+        let removed = condition.withLock { () -> CommitGroup.Removed in
+            var removed = CommitGroup.Removed()
+            for group in closed + [open] {
+                let more = group.takeOverdue(at: now)
+                for ticket in more.tickets {
+                    switch ticket.outcome {
+                    case .accepted: group.rejectedEvents += UInt64(ticket.outcome.events)
+                    case .duplicate(let events, _):
+                        group.deduplicatedEvents -= UInt64(events)
+                        group.rejectedEvents += UInt64(events)
+                    case .refused: break
+                    }
+                }
+                removed.tickets += more.tickets
+                removed.keys += more.keys
+            }
+            return removed
+        }
+        _ = forget(removed.keys, error)
+        return removed.tickets
     }
 
     /// Repeats the requests of barriers that could not be written, before later ones.

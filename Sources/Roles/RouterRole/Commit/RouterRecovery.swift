@@ -287,7 +287,10 @@ struct RouterRecovery {
     }
 
     /// Logs the damage that recovery found: the events in it count as dead-lettered from then on.
-    mutating func report(in writer: inout LogWriter) throws(SystemError) {
+    mutating func report(
+        in writer: inout LogWriter,
+        copy: LogWriter.Copy = { _, _ in false }
+    ) throws(SystemError) {
         guard !unreported.isEmpty else { return }
         var group = LogGroup(capacity: 4_096)
         var counts = writer.counts
@@ -306,7 +309,12 @@ struct RouterRecovery {
         }
         let totals = counts
         let state = state
-        try writer.commit(&group, countsAt: { _ in totals }, head: { state.encodeHead(into: &$0) })
+        try unsafe writer.commit(
+            &group,
+            countsAt: { _ in totals },
+            copy: copy,
+            head: { state.encodeHead(into: &$0) }
+        )
         for damage in unreported { self.state.note(damage) }
         try LogLoss.settled()
     }
