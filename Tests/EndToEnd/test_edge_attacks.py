@@ -1,9 +1,11 @@
 """Attacks on HAProxy in front of a cluster: what they cost it, the router behind it, and an agent that means well.
 
-Each lasts a few seconds and comes from other loopback addresses than the agent's. `pytest -s` prints the figures of the table
-in SECURITY.md.
+Each lasts a few seconds and comes from other loopback addresses than the agent's, and from a process of its own. `pytest -s`
+prints the figures of the table in SECURITY.md.
 """
 import contextlib
+import multiprocessing
+import os
 import pathlib
 import ssl
 import threading
@@ -15,8 +17,8 @@ import pytest
 from certificates import Authority
 from cluster import wait_until
 from hostile import (
-    CONTINUATION, END_HEADERS, HEADERS, PING, RST_STREAM, SETTINGS, STATUS, RawClient, call_headers, frame, literal,
-    message_head,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, STATUS, RawClient, call_headers, frame,
+    literal, message_head,
 )
 from test_edge import SEND, Client, haproxy_pid, running
 from traffic import Traffic
@@ -47,12 +49,13 @@ def resident(pid):
 class Attack:
     """Opens connections to the edge and ends them all."""
 
-    def __init__(self, cluster, deadline):
-        self.cluster, self.deadline = cluster, deadline
-        self.context = ssl.create_default_context(cafile=cluster.authority.certificate)
+    def __init__(self, address, certificate, deadline):
+        self.address, self.deadline = address, deadline
+        self.context = ssl.create_default_context(cafile=certificate)
         self.context.set_alpn_protocols(["h2"])
         self.clients = []
         self.refused = 0
+        self.pieces = 0
 
     @property
     def is_on(self):
@@ -60,7 +63,7 @@ class Attack:
 
     def client(self, source="127.0.0.2", settings=b""):
         try:
-            client = RawClient(self.cluster.grpc, context=self.context, source=source, settings=settings)
+            client = RawClient(self.address, context=self.context, source=source, settings=settings)
         except OSError:
             self.refused += 1
             return None
@@ -82,6 +85,7 @@ class Attack:
                     client.socket.settimeout(1)
                     client.send(b"".join(piece(number + more) for more in range(50)))
                     number += 50
+                    self.pieces += 50
                 except OSError:
                     client.close()
                     client = None
@@ -101,6 +105,14 @@ class Attack:
 def rapid_reset(attack):
     head = call_headers(SEND)
     attack.flood(lambda number: frame(HEADERS, END_HEADERS, 2 * number + 1, head)
+                 + frame(RST_STREAM, 0, 2 * number + 1, b"\0\0\0\x08"))
+
+
+def resets_of_whole_calls(attack):
+    """As above, with all of a call's message before the reset."""
+    head = call_headers(STATUS)
+    attack.flood(lambda number: frame(HEADERS, END_HEADERS, 2 * number + 1, head)
+                 + frame(DATA, END_STREAM, 2 * number + 1, message_head(0))
                  + frame(RST_STREAM, 0, 2 * number + 1, b"\0\0\0\x08"))
 
 
@@ -203,9 +215,25 @@ class Agent:
 
 
 ATTACKS = (
-    rapid_reset, continuations, hpack_bomb, pings, settings, idle_connections, too_many_connections, slow_uploads,
-    slow_readers,
+    rapid_reset, resets_of_whole_calls, continuations, hpack_bomb, pings, settings, idle_connections, too_many_connections,
+    slow_uploads, slow_readers,
 )
+
+
+def attacker(attack, address, certificate, connection):
+    """Makes an attack, at a word from the other end, and stays connected until the next. Threads of one Python process run one
+    at a time, so that here the agent would mostly measure how long its own take turns."""
+    # It stands for other machines, and is to leave the processor to what is attacked.
+    os.nice(10)
+    connection.send("ready")
+    connection.recv()
+    made = Attack(address, certificate, time.monotonic() + SECONDS)
+    try:
+        attack(made)
+        connection.send(f"{len(made.clients)} connections, {made.refused} refused, {made.pieces} pieces")
+        connection.recv()
+    finally:
+        made.close()
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
@@ -225,21 +253,29 @@ def test_an_attack_costs_others_little(attacked, contract, attack):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    running_attack = None
+    ours, theirs = multiprocessing.Pipe()
+    arguments = (attack, attacked.grpc, str(attacked.authority.certificate), theirs)
+    process = multiprocessing.get_context("spawn").Process(target=attacker, args=arguments)
+    process.start()
+    theirs.close()
     try:
+        assert ours.recv() == "ready"
+        wait_until(lambda: len(agent.milliseconds) > 100, "calls without an attack")
+        agent.figures()
         wait_until(lambda: len(agent.milliseconds) > 100, "calls without an attack")
         quiet = agent.figures()
-        running_attack = Attack(attacked, time.monotonic() + SECONDS)
-        attack(running_attack)
+        ours.send("begin")
+        said = ours.recv()
         during = agent.figures()
-        running_attack.close()
+        ours.send("end")
+        process.join()
         wait_until(lambda: len(agent.milliseconds) > 50, "calls after the attack")
         agent.figures()
         wait_until(lambda: len(agent.milliseconds) > 50, "calls after the attack")
         after = agent.figures()
     finally:
-        if running_attack:
-            running_attack.close()
+        process.kill()
+        process.join()
         agent.stop.set()
         agent.thread.join()
         watched.set()
@@ -248,7 +284,7 @@ def test_an_attack_costs_others_little(attacked, contract, attack):
     memory = ", ".join(f"{names[pid]} {before[pid] >> 20} → {most[pid] >> 20} MB" for pid in most)
     print(f"\n{attack.__name__}: p50/p99/max ms before {quiet[0]:.1f}/{quiet[1]:.1f}/{quiet[2]:.1f}, "
           f"during {during[0]:.1f}/{during[1]:.1f}/{during[2]:.1f}, after {after[0]:.1f}/{after[1]:.1f}/{after[2]:.1f}; "
-          f"{memory}; {len(running_attack.clients)} connections, {running_attack.refused} refused")
+          f"{memory}; {said}")
     assert not agent.failures, agent.failures[:3]
     assert (haproxy_pid(attacked), attacked.supervised_pid("router")) == (edge, router)
     assert most[edge] < EDGE_MEMORY_MAX
