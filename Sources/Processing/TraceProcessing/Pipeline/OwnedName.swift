@@ -45,7 +45,7 @@ struct OwnedName: ~Copyable {
         start.copyMemory(from: source, byteCount: name.count)
     }
 
-    /// Takes the memory of a name that is not needed any more, for `set`. Both are empty then.
+    /// Takes the memory of a name that is not needed any more, for `set`, if that is short. This one is empty then.
     mutating func takeMemory(of gone: inout OwnedName) {
         self = OwnedName(.empty)
         guard gone.room > 0 else { return }
