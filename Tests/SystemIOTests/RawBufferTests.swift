@@ -86,6 +86,13 @@ import Testing
         #expect(buffer.capacity == 32)
     }
 
+    @Test func aBufferWithoutMemoryGrows() {
+        var buffer = RawBuffer()
+        buffer.shrink(keeping: 0)
+        buffer.append("abc")
+        #expect(Array(buffer.bytes) == Array("abc".utf8))
+    }
+
     @Test func memoryForDirectWritesIsAligned() {
         var buffer = RawBuffer(capacity: 100, alignment: 4_096)
         for _ in 0..<3 {

@@ -155,7 +155,7 @@ import Glibc
     }
 
     @inline(never) @usableFromInline mutating func grow(toFit needed: Int) {
-        var larger = capacity
+        var larger = max(capacity, Self.heapAlignment)
         while larger < needed { larger *= 2 }
         capacity = larger
         if alignment <= Self.heapAlignment {
