@@ -130,7 +130,11 @@ struct TopCommand: ParsableCommand {
 
     func run() throws {
         let selection = try profile.selection(LazyTimeZone(source.data))
-        try source.read(ProfileOptions.files(selection)) { directory in
+        var files = ProfileOptions.files(selection)
+        // Percentiles of whole windows stand in their summaries.
+        files.directories.append("summary")
+        files.hasRecords = true
+        try source.read(files) { directory in
             try TopRun(
                 dataDirectory: directory,
                 selection: selection,
