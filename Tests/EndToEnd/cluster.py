@@ -149,10 +149,10 @@ class Cluster:
         except AssertionError as error:
             raise AssertionError(f"{error}; status: {self.status()}") from None
 
-    def accepted_events(self):
+    def accepted_events(self, address=None):
         """As the router counts them at this moment; None where it does not answer."""
         try:
-            with grpc.insecure_channel(self.grpc, options=CHANNEL_OPTIONS) as channel:
+            with grpc.insecure_channel(address or self.grpc, options=CHANNEL_OPTIONS) as channel:
                 answer = channel.unary_unary("/NeuTracer.TracerService/GetStatus")(b"", timeout=10)
         except grpc.RpcError:
             return None
