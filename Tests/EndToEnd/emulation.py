@@ -2,6 +2,7 @@
 import collections
 import contextlib
 import json
+import shutil
 import struct
 import subprocess
 
@@ -130,4 +131,6 @@ def processed(directory, programs, emulation, *options):
         cluster.stop(check=False)
         left = cluster.processes()
         assert not left, f"stop left processes: {left}"
+    # Its files are preallocated, and pytest keeps directories until the last test has run.
+    shutil.rmtree(cluster.data / "log")
     yield outcome
